@@ -1,0 +1,93 @@
+"""Everything else: about 170 services by Apprise's URLs, each its own target with its own result.
+
+An Apprise URL is as powerful as a program (some write files, some run commands), so those that act on this machine
+are refused, and URLs are best kept as secrets.
+"""
+
+import asyncio
+from typing import Any, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tocsin_notifiers.markdown import as_plain, parse
+from tocsin_notifiers.message import FollowUp, Message, Receipt
+from tocsin_notifiers.notification import Severity, Status
+from tocsin_notifiers.notifier import SEND_TIMEOUT, Outside, Rejected, Retry
+from tocsin_notifiers.secret import Secret
+
+# Schemas that run something on the server itself, or show something on its screen.
+_LOCAL: Final = frozenset(
+    {"dbus", "gnome", "glib", "kde", "macosx", "qt", "syslog", "windows", "exec", "script"}
+)
+_TYPES: Final = {
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "failure",
+    Severity.CRITICAL: "failure",
+}
+
+
+class AppriseConfig(BaseModel):
+    """``urls`` of Apprise, as texts or secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: tuple[Secret, ...] = Field(min_length=1, max_length=100)
+
+
+class Apprise:
+    """Services behind Apprise."""
+
+    config: ClassVar = AppriseConfig
+    follow_ups: ClassVar[tuple[FollowUp, ...]] = ("message",)
+
+    def __init__(self, config: AppriseConfig, outside: Outside) -> None:
+        self._urls: dict[str, str] = {}
+        for number, secret in enumerate(config.urls, start=1):
+            url = outside.secrets.reveal(secret)
+            self._urls[f"{url.partition('://')[0].lower()}-{number}"] = url
+
+    def targets(self) -> tuple[str, ...]:
+        """Return each URL's service and number; the rest of a URL is often a secret."""
+        return tuple(self._urls)
+
+    async def send(self, message: Message, previous: Receipt | None) -> Receipt:  # noqa: ARG002 - the protocol's own
+        """Hand the message to the target's service."""
+        url = self._urls.get(message.target)
+        if url is None:
+            raise Rejected(f"{message.target} is no longer among this notifier's URLs")
+        if message.target.rpartition("-")[0] in _LOCAL:
+            raise Rejected("this service acts on the server itself, which is refused")
+        service = await asyncio.to_thread(_service, url)
+        if service is None:
+            raise Rejected("Apprise doesn't understand this URL: see its list of services for the right form")
+        # Apprise tells success from failure and nothing else, so every failure may pass.
+        if not await asyncio.to_thread(service.notify, **payload(message)):
+            raise Retry("the service didn't take it (Apprise gives no reason)")
+        return Receipt(target=message.target, answer="taken")
+
+
+def payload(message: Message) -> dict[str, Any]:
+    """Return what Apprise is given: plain text, which every service of its can show."""
+    parts = [
+        as_plain(parse(message.body)),
+        "\n".join(f"{fact.name}: {fact.value}" for fact in message.fields),
+    ]
+    parts.append("\n".join(f"{link.label}: {link.url}" for link in message.links))
+    kind = "success" if message.status is Status.RESOLVED else _TYPES[message.severity]
+    return {
+        "title": message.title,
+        "body": "\n\n".join(part for part in parts if part) or message.title,
+        "notify_type": kind,
+    }
+
+
+def _service(url: str) -> Any:
+    import apprise
+
+    service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if service is None or isinstance(service, bool):
+        return None
+    service.socket_connect_timeout = min(service.socket_connect_timeout, SEND_TIMEOUT / 4)
+    service.socket_read_timeout = min(service.socket_read_timeout, SEND_TIMEOUT / 2)
+    return service

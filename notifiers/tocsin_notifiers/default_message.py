@@ -1,0 +1,259 @@
+"""What a message says when nobody wrote a template: what failed, where, since when, how often, the error, links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tocsin_events.duration import format_duration
+from tocsin_events.instant import SECOND, from_micros, parse_rfc3339
+from tocsin_notifiers.ack_link import AckLinks
+from tocsin_notifiers.markdown import fenced, literal
+from tocsin_notifiers.message import Fact, FollowUp, Link, Message
+from tocsin_notifiers.notification import Notification, Status
+
+_ERROR_LINES: Final = 12
+_ERROR_CHARACTERS: Final = 1_500
+_TITLE_CHARACTERS: Final = 250
+_RESOLVED: Final = "Resolved: "
+# Related resources that say where it happened, in the order in which they are shown.
+_PLACES: Final = (
+    ("deployment", "Deployment"),
+    ("flow", "Flow"),
+    ("flow-run", "Run"),
+    ("work-pool", "Work pool"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Where the service's own pages are, for the links in messages; without a base there are no links.
+
+    ``acks`` makes the links that acknowledge; without it there are none.
+    """
+
+    base: str = ""
+    acks: AckLinks | None = None
+
+    def links(self, notification: Notification) -> tuple[Link, ...]:
+        """Return a notification's links, the most useful one first."""
+        if not self.base:
+            return ()
+        found = []
+        run = run_of(notification.firing)
+        if run:
+            found.append(Link(kind="run", label="Open run", url=f"{self.base}/runs/{run}"))
+        firing = _mapping(notification.firing.get("firing")).get("id")
+        if firing:
+            found.append(Link(kind="why", label="Why?", url=f"{self.base}/firings/{firing}"))
+        if notification.alert is not None:
+            found.append(Link(kind="alert", label="Alert", url=f"{self.base}/alerts/{notification.alert.id}"))
+        return tuple(found)
+
+    def ack_link(self, notification: Notification, reader: str, now: int) -> tuple[Link, ...]:
+        """Return the link by which the reader of a message acknowledges, where there is something to."""
+        if not self.base or self.acks is None or notification.alert is None:
+            return ()
+        if notification.status is not Status.FIRING:
+            return ()
+        token = self.acks.token(notification.alert.id, reader, now=now)
+        return (Link(kind="ack", label="Acknowledge", url=f"{self.base}/ack/{token}"),)
+
+
+def make_message(
+    notification: Notification,
+    *,
+    id: str,  # noqa: A002 - the message's own word
+    target: str,
+    pages: Pages,
+    follow_up: FollowUp = "message",
+    note: str = "",
+) -> Message:
+    """Return the message of a notification for one target.
+
+    The texts of the notification win over the default ones. ``note`` is a line in front of the body that says why
+    it comes (a reminder, who acknowledged).
+    """
+    body = default_body(notification) if notification.body is None else notification.body
+    return Message(
+        id=id,
+        target=target,
+        title=title_of(notification),
+        body=f"{note}\n\n{body}" if note and body else note or body,
+        severity=notification.severity,
+        status=notification.status,
+        fields=facts(notification),
+        links=pages.links(notification),
+        alert=notification.alert,
+        event=_mapping(notification.firing.get("event")).get("id"),
+        automation=notification.automation,
+        run=run_of(notification.firing),
+        thread=notification.alert.id if notification.alert else notification.id,
+        at=notification.created,
+        follow_up=follow_up,
+    )
+
+
+def title_of(notification: Notification) -> str:
+    """Return the title, in one line: the one asked for, or what happened to what, and how often."""
+    title = notification.title or default_title(notification)
+    title = " ".join(title.split())
+    prefix = {Status.RESOLVED: _RESOLVED, Status.ACKNOWLEDGED: "Acknowledged: "}.get(notification.status, "")
+    return _shorten(prefix + title, _TITLE_CHARACTERS)
+
+
+def default_title(notification: Notification) -> str:
+    """Return what happened to what, and how often: ``nightly failed 3 times``."""
+    event = _mapping(notification.firing.get("event"))
+    subject = _subject(event)
+    if not subject:
+        return _description(notification.firing) or notification.automation or "Notification"
+    happened = str(event.get("type", "")).rpartition(".")[2].replace("-", " ").replace("_", " ")
+    return f"{subject} {happened}{_times(_count(notification))}"
+
+
+def default_body(notification: Notification) -> str:
+    """Return the body in Markdown: why it fired, and the error's last lines."""
+    firing = notification.firing
+    parts = []
+    if notification.status is Status.RESOLVED:
+        parts.append(_resolved_after(notification))
+    description = _description(firing)
+    if description:
+        parts.append(literal(description))
+    if notification.status is not Status.RESOLVED:
+        parts.extend(_what_went_wrong(_mapping(_mapping(firing.get("event")).get("data"))))
+    return "\n\n".join(part for part in parts if part)
+
+
+def facts(notification: Notification) -> tuple[Fact, ...]:
+    """Return where it happened, since when, how often and which rule said so."""
+    event = _mapping(notification.firing.get("event"))
+    found = []
+    for kind, label in _PLACES:
+        name = _name_of_kind(event, kind)
+        if name:
+            found.append(Fact(name=label, value=name))
+    since = _since(notification)
+    if since is not None:
+        found.append(Fact(name="Since", value=f"{from_micros(since):%Y-%m-%d %H:%M:%S} UTC"))
+    count = _count(notification)
+    if count > 1:
+        found.append(Fact(name="Times", value=str(count)))
+    suppressed = _mapping(notification.firing.get("firing")).get("suppressed")
+    if isinstance(suppressed, int) and suppressed > 0:
+        found.append(Fact(name="Held back before", value=str(suppressed)))
+    because = notification.firing.get("reason")
+    if isinstance(because, str) and because and notification.status is Status.FIRING:
+        found.append(Fact(name="Because", value=_shorten(because, 300)))
+    if notification.automation:
+        found.append(Fact(name="Automation", value=notification.automation))
+    return tuple(found)
+
+
+def last_lines(text: str, *, lines: int = _ERROR_LINES, characters: int = _ERROR_CHARACTERS) -> str:
+    """Return a text's last lines, no more than so many and no longer than so many characters."""
+    kept = text.rstrip().splitlines()[-lines:]
+    short = "\n".join(kept)
+    return short if len(short) <= characters else "…" + short[-(characters - 1) :]
+
+
+def ago(micros: int) -> str:
+    """Return a duration as people say it: ``12m``, ``3h5m``; seconds only below an hour."""
+    seconds = max(micros, 0) // SECOND
+    step = 1 if seconds < 600 else 60
+    return format_duration(seconds // step * step * SECOND)
+
+
+def _what_went_wrong(data: Mapping[str, Any]) -> list[str]:
+    """Return Markdown of the error in an event's data: ours, or whatever an outside event calls it."""
+    payload = data.get("payload") if "resource" in data and "payload" in data else data
+    payload = _mapping(payload)
+    error = payload.get("error")
+    if isinstance(error, Mapping):
+        named = ": ".join(str(error[name]) for name in ("type", "message") if error.get(name))
+        trace = error.get("traceback")
+        return [f"**{literal(_shorten(named, 500))}**" if named else "", _block(trace)]
+    message = error or payload.get("message") or _mapping(payload.get("state")).get("message")
+    return [_block(message)] if message else []
+
+
+def _block(text: Any) -> str:
+    if isinstance(text, list):
+        text = "\n".join(str(line) for line in text)
+    return fenced(last_lines(str(text))) if text else ""
+
+
+def _resolved_after(notification: Notification) -> str:
+    since = _since(notification)
+    count = _count(notification)
+    over = f"It lasted {ago(notification.created - since)}" if since is not None else "It is over"
+    return over + (f" and fired {count} times." if count > 1 else ".")
+
+
+def _since(notification: Notification) -> int | None:
+    if notification.alert is not None:
+        return notification.alert.opened
+    at = _mapping(notification.firing.get("firing")).get("at")
+    if isinstance(at, int):
+        return at
+    if isinstance(at, str):
+        try:
+            return parse_rfc3339(at)
+        except ValueError:
+            return None
+    return None
+
+
+def _count(notification: Notification) -> int:
+    count = _mapping(notification.firing.get("firing")).get("count")
+    in_firing = count if isinstance(count, int) and not isinstance(count, bool) else 1
+    return max(in_firing, notification.alert.count if notification.alert else 1)
+
+
+def _times(count: int) -> str:
+    return f" {count} times" if count > 1 else ""
+
+
+def _description(firing: Mapping[str, Any]) -> str:
+    return str(_mapping(firing.get("automation")).get("description") or "")
+
+
+def _subject(event: Mapping[str, Any]) -> str:
+    """Return what people call the thing it is about: the deployment or flow of a run, else the resource itself."""
+    resource = _resource(event)
+    if resource.get("kind") in ("flow-run", "task-run"):
+        for kind in ("deployment", "flow"):
+            name = _name_of_kind(event, kind)
+            if name:
+                return name
+    return str(resource.get("name") or resource.get("id") or event.get("subject") or "")
+
+
+def _name_of_kind(event: Mapping[str, Any], kind: str) -> str:
+    related = _mapping(event.get("data")).get("related")
+    for one in (_resource(event), *(related if isinstance(related, list) else ())):
+        if _mapping(one).get("kind") == kind:
+            return str(one.get("name") or one.get("id") or "")
+    return ""
+
+
+def run_of(firing: Mapping[str, Any]) -> str:
+    """Return the id of the flow run that a firing is about, empty where it is about none."""
+    event = _mapping(firing.get("event"))
+    related = _mapping(event.get("data")).get("related")
+    for one in (_resource(event), *(related if isinstance(related, list) else ())):
+        if _mapping(one).get("kind") == "flow-run":
+            return str(one.get("id") or "")
+    return ""
+
+
+def _resource(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(_mapping(event.get("data")).get("resource"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _shorten(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"

@@ -1,0 +1,159 @@
+"""The desk: takes notifications and moves each along its ways; those that pass go to the teller.
+
+Every method works inside the transaction of the scene that it is given: what it decides and what it writes is one step.
+What is to go over the bus afterwards follows from the rows, so a crash after the commit loses nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from tocsin_events.instant import SECOND
+from tocsin_notifiers import ways
+from tocsin_notifiers.alert import Alert
+from tocsin_notifiers.conditions import Conditions
+from tocsin_notifiers.message import Message
+from tocsin_notifiers.names import names_of
+from tocsin_notifiers.notification import Notification, Status
+from tocsin_notifiers.pipeline import MUTING, GroupTimes, Hold, Pass, Reason, Result, Stop, Way, run
+from tocsin_notifiers.roster import Roster
+from tocsin_notifiers.route import group_key, route
+from tocsin_notifiers.scene import Scene
+from tocsin_notifiers.setup import INBOX
+from tocsin_notifiers.teller import Teller
+
+_DUE_AT_ONCE: Final = 500
+_LOOK_AGAIN: Final = 10 * SECOND
+
+Orders = list[tuple[str, str, str]]
+"""Deliveries to be put on the bus: id, notifier and target of each."""
+
+
+class Desk:
+    """Where notifications come in."""
+
+    def __init__(self, roster: Roster, conditions: Conditions, teller: Teller) -> None:
+        self._roster = roster
+        self._conditions = conditions
+        self._teller = teller
+
+    async def take(self, notification: Notification, scene: Scene) -> Orders | None:
+        """Take a notification once: route it and move it as far as it gets now.
+
+        Return its deliveries, or None where it was taken before (``scene.known``).
+        """
+        if notification.id in scene.known:
+            return None
+        scene.known.add(notification.id)
+        scene.draft.add_notification(notification)
+        before = len(scene.made)
+        alert = await scene.alert_of(notification)
+        made = self._routed(notification, alert, scene.now)
+        scene.draft.add_ways(made, scene.now)
+        await self.move(made, scene)
+        if alert is not None and alert.is_over and notification.status is Status.FIRING:
+            # The alert ended before its notification came by: those who are told now are told the end, too.
+            await self._teller.follow(alert, Status.RESOLVED, scene)
+        return [(one.id, one.notifier, one.target) for one in scene.made[before:]]
+
+    def preview(self, notification: Notification, now: int) -> tuple[tuple[Way, Message], ...]:
+        """Return the messages that a notification would become at once, one for each target; nothing holds it back."""
+        return tuple(
+            (way, message)
+            for way in self._routed(notification, None, now)
+            if way.due <= now
+            for message in self._teller.messages([way], now, acks=False)
+        )
+
+    async def take_due(self, scene: Scene) -> int:
+        """Move the ways whose time has come; return how many there were."""
+        setup = self._roster.setup
+        due, orphans = await ways.due_ways(scene.connection, setup, scene.now, limit=_DUE_AT_ONCE)
+        for orphan in orphans:
+            await ways.settle_orphan(scene.connection, orphan, scene.now)
+        await self.move(due, scene)
+        await scene.flush()
+        return len(due) + len(orphans)
+
+    async def move(self, moving: Sequence[Way], scene: Scene) -> None:
+        """Run ways through the stages; those of one group that pass together make one message."""
+        bundles: dict[tuple[str, str, str], list[Way]] = {}
+        for way in moving:
+            situation = await scene.situation(way, self._roster.setup, self._conditions)
+            result = run(way, situation, scene.now)
+            if isinstance(result.verdict, Pass) and not self._roster.targets_of(way.notifier):
+                result = Result("deliver", _not_ready(way, scene.now))
+            if isinstance(result.verdict, Pass):
+                # Without a group, only what quiet hours or a silence held comes together: as one digest.
+                together = way.group or ("muted" if way.muted else way.id)
+                bundles.setdefault((way.notifier.name, together, way.notification.status), []).append(way)
+            else:
+                await self._note(way, result, scene)
+        for bundle in bundles.values():
+            await self._teller.tell(bundle, scene)
+
+    def _routed(self, notification: Notification, alert: Alert | None, now: int) -> list[Way]:
+        """Return the ways that a notification takes; to the inbox where nobody would get it."""
+        names = names_of(notification, alert)
+        legs = route(
+            notification.notifier,
+            names,
+            self._roster.setup.all,
+            self._conditions,
+            has_alert=notification.alert is not None,
+        )
+        return [
+            Way(
+                id=ways.way_id(notification.id, leg.notifier.name, level=leg.level),
+                notification=notification,
+                notifier=leg.notifier,
+                created=now,
+                due=now + leg.delay,
+                level=leg.level,
+                group=group_key(leg.notifier, names, self._conditions),
+                path=leg.path,
+            )
+            for leg in legs
+        ] or [self._unrouted(notification, now)]
+
+    async def _note(self, way: Way, result: Result, scene: Scene) -> None:
+        verdict = result.verdict
+        assert not isinstance(verdict, Pass)
+        muting = result.stage in MUTING
+        # A way that looks again and finds the same silence has nothing new to say.
+        news = isinstance(verdict, Stop) or (muting and not (way.muted and way.stage == result.stage))
+        values: dict[str, object] = {
+            "state": ways.STOPPED if isinstance(verdict, Stop) else ways.HELD,
+            "stage": result.stage,
+            "reason": str(verdict.reason),
+            "detail": verdict.detail,
+            "by": verdict.by,
+            "muted": way.muted or muting,
+        }
+        if isinstance(verdict, Hold):
+            values["due"] = verdict.until
+        if news:
+            values["announced"] = False
+        await scene.draft.settle(scene.connection, way, scene.now, **values)
+        if isinstance(verdict, Hold) and result.stage == "group":
+            scene.groups[way.group] = replace(scene.groups.get(way.group, GroupTimes()), next=verdict.until)
+
+    def _unrouted(self, notification: Notification, now: int) -> Way:
+        return Way(
+            id=ways.way_id(notification.id, INBOX),
+            notification=notification.model_copy(
+                update={"reason": f"nobody is notified by {notification.notifier!r}"}
+            ),
+            notifier=self._roster.setup.services[INBOX],
+            created=now,
+            due=now,
+            path=(notification.notifier, INBOX),
+        )
+
+
+def _not_ready(way: Way, now: int) -> Hold | Stop:
+    """Keep a message until its notifier can work, for as long as it is news."""
+    detail = "the notifier can't work (see `tocsin notifiers ls`)"
+    if now - way.created >= way.notifier.options.max_age:
+        return Stop(Reason.NOT_READY, detail)
+    return Hold(now + _LOOK_AGAIN, Reason.NOT_READY, detail)

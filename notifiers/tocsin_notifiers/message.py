@@ -1,0 +1,74 @@
+"""The message: what one target is told, in a form that every service can show; and the receipt it gives back."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tocsin_notifiers.notification import AlertRef, Severity, Status
+
+FollowUp = Literal["edit", "thread", "message"]
+"""How a later message about an alert relates to the first: changes it, answers below it, or stands alone."""
+
+
+class Fact(BaseModel):
+    """A short named value, shown as a row or a column."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    value: str
+
+
+class Link(BaseModel):
+    """A link that people follow from a message; ``kind`` is ``run``, ``why``, ``alert``, ``ack`` or ``silence``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    label: str
+    url: str
+
+
+class Message(BaseModel):
+    """One message for one target.
+
+    ``id`` is the delivery's: the same for every attempt, so it serves as an idempotency key. ``target`` is the
+    notifier's own word for whom this copy is for. ``title`` is plain text, ``body`` Markdown; both may carry
+    anything that a stranger wrote, and a notifier escapes them. ``fields`` and ``links`` are shown in order;
+    ``image`` is the address of a picture; ``run`` is the id of the flow run that it is about, where it is about one. ``thread`` is the same for all messages of one alert. ``at`` is in
+    microseconds since the epoch. ``follow_up`` says what to do with the receipt of the first message.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    target: str
+    title: str
+    body: str = ""
+    severity: Severity = Severity.ERROR
+    status: Status = Status.FIRING
+    fields: tuple[Fact, ...] = ()
+    links: tuple[Link, ...] = ()
+    image: str | None = None
+    alert: AlertRef | None = None
+    event: str | None = None
+    automation: str = ""
+    run: str = ""
+    thread: str = ""
+    at: int = 0
+    follow_up: FollowUp = "message"
+
+
+class Receipt(BaseModel):
+    """What a service gave back for a message it took.
+
+    ``id`` is the service's id of the message, where it has one; ``place`` where it stands (a channel), as later
+    edits need it; ``answer`` is the service's answer in short, for the delivery log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    id: str = ""
+    place: str = ""
+    answer: str = Field(default="", max_length=2000)

@@ -1,0 +1,157 @@
+"""Slack: by an incoming webhook, or by a bot token, which can also edit, answer in threads and have buttons."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Self
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tocsin_notifiers.http_answer import post, shown
+from tocsin_notifiers.message import FollowUp, Message, Receipt
+from tocsin_notifiers.notifier import Outside, Rejected, Retry
+from tocsin_notifiers.press import Forged, Press
+from tocsin_notifiers.secret import Secret, UnknownSecret
+from tocsin_notifiers.slack_blocks import content, escape
+from tocsin_notifiers.slack_press import check_request, read_presses
+
+API: Final = "https://slack.com/api"
+# Slack's words for what may pass; any other error is for good. https://docs.slack.dev/reference/methods/chat.postMessage
+_PASSING: Final = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+     "team_added_to_org", "message_limit_exceeded"}
+)  # fmt: skip
+_EDIT_FAILED: Final = frozenset(
+    {"message_not_found", "cant_update_message", "edit_window_closed", "update_failed"}
+)
+
+
+class SlackConfig(BaseModel):
+    """``webhook_url`` alone, or ``token`` and ``channel``; ``signing_secret`` turns the buttons on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook_url: Secret | None = None
+    token: Secret | None = None
+    channel: str | None = Field(default=None, min_length=1, max_length=200)
+    signing_secret: Secret | None = None
+    api: str = API
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.webhook_url is None) == (self.token is None):
+            raise ValueError("give either webhook_url, or token and channel")
+        if self.token is not None and self.channel is None:
+            raise ValueError("token needs a channel to post to, such as '#data-alerts'")
+        return self
+
+
+class Slack:
+    """One Slack channel."""
+
+    config: ClassVar = SlackConfig
+    pace: ClassVar = 1.0
+    """Slack takes about one message a second and channel."""
+
+    def __init__(self, config: SlackConfig, outside: Outside) -> None:
+        self._config = config
+        self._outside = outside
+        self.follow_ups: tuple[FollowUp, ...] = (
+            ("message",) if config.token is None else ("edit", "thread", "message")
+        )
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the channel, or that it is a webhook's."""
+        return (self._config.channel or "incoming webhook",)
+
+    async def send(self, message: Message, previous: Receipt | None) -> Receipt:
+        """Post, edit or answer."""
+        if self._config.webhook_url is not None:
+            return await self._post_to_webhook(message)
+        return await self._call(message, previous)
+
+    def preview(self, message: Message) -> dict[str, Any]:
+        """Return what Slack would be sent."""
+        return payload(message, self._config)
+
+    def pressed(self, headers: Mapping[str, str], body: bytes) -> tuple[Press, ...]:
+        """Return what people asked for by our buttons, as Slack tells it in a signed request."""
+        if self._config.signing_secret is None:
+            raise Forged("the notifier has no signing_secret, so nothing can be known to come from Slack")
+        try:
+            secret = self._outside.secrets.reveal(self._config.signing_secret)
+        except UnknownSecret as problem:
+            raise Forged(str(problem)) from problem
+        check_request(secret, headers, body, now=self._outside.clock())
+        return read_presses(body)
+
+    async def answer(self, press: Press, text: str) -> None:
+        """Show a line to the one who pressed, below the message."""
+        if press.answer_to:
+            said = {"response_type": "ephemeral", "replace_original": False, "text": escape(text)}
+            body = msgspec.json.encode(said)
+            await post(self._outside.http, press.answer_to, body, _JSON, clock=self._outside.clock())
+
+    async def _post_to_webhook(self, message: Message) -> Receipt:
+        assert self._config.webhook_url is not None
+        url = self._outside.secrets.reveal(self._config.webhook_url)
+        body = msgspec.json.encode(payload(message, self._config))
+        answer = await post(self._outside.http, url, body, _JSON, clock=self._outside.clock())
+        return Receipt(target=message.target, answer=shown(answer.text))
+
+    async def _call(self, message: Message, previous: Receipt | None) -> Receipt:
+        assert self._config.token is not None
+        token = self._outside.secrets.reveal(self._config.token)
+        method = method_for(message, previous)
+        answer = await post(
+            self._outside.http,
+            f"{self._config.api.rstrip('/')}/{method}",
+            msgspec.json.encode(payload(message, self._config, previous)),
+            {**_JSON, "authorization": f"Bearer {token}"},
+            clock=self._outside.clock(),
+        )
+        try:
+            said = msgspec.json.decode(answer.content)
+        except msgspec.DecodeError as problem:
+            raise Retry("Slack's answer is not JSON") from problem
+        return _receipt(message, said if isinstance(said, dict) else {}, method)
+
+
+def method_for(message: Message, previous: Receipt | None) -> str:
+    """Return the Web API method for a message."""
+    return "chat.update" if message.follow_up == "edit" and previous and previous.id else "chat.postMessage"
+
+
+def payload(message: Message, config: SlackConfig, previous: Receipt | None = None) -> dict[str, Any]:
+    """Return the JSON that Slack is sent."""
+    if config.webhook_url is not None:
+        return content(message, buttons=False)
+    body = content(message, buttons=config.signing_secret is not None)
+    if previous is None or not previous.id or message.follow_up == "message":
+        return {"channel": config.channel, **body, "metadata": _metadata(message)}
+    if message.follow_up == "edit":
+        # An edit names the channel by the id that Slack gave, not by its name.
+        return {"channel": previous.place, "ts": previous.id, **body}
+    return {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": _metadata(message)}
+
+
+def _receipt(message: Message, said: dict[str, Any], method: str) -> Receipt:
+    if said.get("ok") is True:
+        return Receipt(
+            target=message.target,
+            id=str(said.get("ts", "")),
+            place=str(said.get("channel", "")),
+            answer=f"{method} ok",
+        )
+    error = str(said.get("error", "no reason given"))
+    if error in _PASSING:
+        raise Retry(f"Slack says {error}")
+    if error in _EDIT_FAILED:
+        raise Rejected(f"the message can't be edited: Slack says {error}")
+    raise Rejected(f"Slack says {error}")
+
+
+def _metadata(message: Message) -> dict[str, Any]:
+    return {"event_type": "tocsin_delivery", "event_payload": {"delivery": message.id}}
+
+
+_JSON: Final = {"content-type": "application/json; charset=utf-8"}
