@@ -1,0 +1,1 @@
+"""The wiring: settings, database, deployments, runs, actions, HTTP API, CLI."""

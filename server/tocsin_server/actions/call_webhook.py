@@ -1,0 +1,121 @@
+"""``call_webhook``: send an HTTP request, signed as Standard Webhooks says where a secret is given."""
+
+import time
+from typing import Any, Final, Literal
+
+import httpx2
+import msgspec
+from pydantic import Field
+
+from tocsin_notifiers.address_guard import refusal_in
+from tocsin_notifiers.http_answer import judge, shown
+from tocsin_notifiers.notifier import Rejected
+from tocsin_notifiers.notifier import Retry as Later
+from tocsin_notifiers.webhook import host_of, key_of, sign
+from tocsin_server.actions.call import ActionFailed, Call, Done, Retry
+from tocsin_server.actions.fields import Fields, Text
+
+_ANSWER_BYTES: Final = 64 * 1024
+
+
+class SecretName(Fields):
+    """A secret by its name."""
+
+    secret: str = Field(min_length=1, max_length=200)
+
+
+class CallWebhookFields(Fields):
+    """``body`` is sent as JSON (a text as it is); left out, it is the firing with the event that led to it."""
+
+    url: Text | SecretName
+    method: Literal["POST", "PUT", "PATCH", "GET", "DELETE"] = "POST"
+    headers: dict[str, Text | SecretName] = Field(default_factory=dict, max_length=50)
+    body: Any = None
+    secret: SecretName | None = None
+
+
+class CallWebhook:
+    """Sends a request. A receiver knows one that comes twice by its ``webhook-id`` (also ``Idempotency-Key``)."""
+
+    name: Final = "call_webhook"
+    main: Final = "url"
+    model: Final = CallWebhookFields
+    retry: Final = Retry(times=3)
+
+    async def perform(self, args: CallWebhookFields, call: Call) -> Done:
+        """Send the request and take any 2xx for an answer."""
+        url = await _revealed(args.url, call)
+        body = _body(args, call)
+        headers = {
+            "content-type": "application/json",
+            **{name.lower(): await _revealed(value, call) for name, value in args.headers.items()},
+            "webhook-id": call.key,
+            "idempotency-key": call.key,
+        }
+        if args.secret is not None:
+            headers |= await _signature(args.secret, call, body)
+        answer, text = await _send(call.services.http, args.method, url, body, headers)
+        try:
+            judge(answer.status_code, answer.headers, text, clock=call.now)
+        except Later as problem:
+            raise ActionFailed(problem.reason, again=True, after=problem.after) from problem
+        except Rejected as problem:
+            raise ActionFailed(problem.reason) from problem
+        return Done({"status": answer.status_code, "host": host_of(url), "answer": shown(text)})
+
+
+def _body(args: CallWebhookFields, call: Call) -> bytes:
+    if isinstance(args.body, str):
+        return args.body.encode()
+    if args.body is not None:
+        return msgspec.json.encode(args.body)
+    if args.method in ("GET", "DELETE"):
+        return b""
+    parts = ("automation", "firing", "alert", "reason", "event")
+    return msgspec.json.encode({part: call.fired.get(part) for part in parts})
+
+
+async def _revealed(value: str | SecretName, call: Call) -> str:
+    if isinstance(value, str):
+        return value
+    secret = await call.services.secrets.get(value.secret)
+    if secret is None:
+        raise ActionFailed(
+            f"there is no secret {value.secret!r}: set it with `tocsin secrets set {value.secret}`"
+        )
+    return secret
+
+
+async def _signature(secret: SecretName, call: Call, body: bytes) -> dict[str, str]:
+    try:
+        key = key_of(await _revealed(secret, call))
+    except Rejected as problem:
+        raise ActionFailed(problem.reason) from problem
+    # Signed anew at each attempt: receivers refuse a timestamp that is minutes old.
+    return sign(key, call.key, time.time_ns() // 1000, body)
+
+
+async def _send(
+    http: httpx2.AsyncClient, method: str, url: str, body: bytes, headers: dict[str, str]
+) -> tuple[httpx2.Response, str]:
+    """Send a request and return the answer with the beginning of its body."""
+    try:
+        async with http.stream(
+            method, url, content=body, headers=headers, timeout=None, follow_redirects=False
+        ) as answer:
+            text = b""
+            async for part in answer.aiter_bytes():
+                text += part
+                if len(text) >= _ANSWER_BYTES:
+                    break
+            return answer, text[:_ANSWER_BYTES].decode(errors="replace")
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError) as problem:
+        raise ActionFailed("the address is no URL: it begins with https:// or http://") from problem
+    except httpx2.HTTPError as problem:
+        refusal = refusal_in(problem)
+        if refusal is not None:
+            raise ActionFailed(str(refusal)) from problem
+        raise ActionFailed(f"{type(problem).__name__}: {problem}".rstrip(": "), again=True) from problem
+
+
+kind: Final = CallWebhook()

@@ -1,0 +1,120 @@
+"""Notifiers: list them, send a sample through the whole pipeline, and show what an event would become."""
+
+import asyncio
+import time
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from tocsin_notifiers.configuration import ServiceNotifier
+from tocsin_notifiers.console import payload as as_text
+from tocsin_notifiers.delivery import Delivery
+from tocsin_server.access import Caller, Scope
+from tocsin_server.api.paging import Page
+from tocsin_server.api.problem import not_found
+from tocsin_server.api.security import needs, parts_of
+from tocsin_server.notification_samples import about, sample
+from tocsin_server.parts import Parts
+
+router = APIRouter(prefix="/notifiers", tags=["notifiers"])
+
+_TEST_SECONDS: Final = 20.0
+
+Reader = Annotated[Caller, Depends(needs(Scope.READ))]
+
+
+class PreviewWanted(BaseModel):
+    """Which ``event`` to look at; ``source`` says which, where several gave the id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: str = Field(min_length=1, max_length=500)
+    source: str | None = Field(default=None, max_length=2000)
+
+
+@router.get("")
+async def list_notifiers(request: Request, _: Reader) -> Page:
+    """List the notifiers, the built-in inbox among them, and what is wrong with those that can't work."""
+    notifications = parts_of(request).notifications
+    broken = notifications.broken
+    return Page(
+        items=[
+            {
+                "name": name,
+                "kind": one.kind if isinstance(one, ServiceNotifier) else _kind_of(one),
+                "problem": broken.get(name),
+            }
+            for name, one in sorted(notifications.setup.all.items())
+        ]
+    )
+
+
+@router.post("/{name}/test")
+async def test_notifier(
+    name: str, request: Request, caller: Annotated[Caller, Depends(needs(Scope.AUTOMATIONS_WRITE))]
+) -> dict[str, Any]:
+    """Send a sample message and return each target's result, as far as there is one within 20 seconds."""
+    parts = parts_of(request)
+    if name not in parts.notifications.setup.all:
+        raise not_found("notifier", name)
+    wanted = sample(name, caller.name, time.time_ns() // 1000)
+    await parts.notifications.submit(wanted)
+    await parts.audit.record(caller, "notifier.tested", f"notifier/{name}")
+    deliveries = await _results(parts, wanted.id)
+    return {
+        "notification": wanted.id,
+        "deliveries": [
+            {
+                "notifier": one.notifier,
+                "target": one.target,
+                "status": str(one.status),
+                "attempts": one.attempts,
+                "log": list(one.log),
+            }
+            for one in deliveries
+        ],
+    }
+
+
+@router.post("/{name}/preview")
+async def preview_notifier(name: str, wanted: PreviewWanted, request: Request, _: Reader) -> dict[str, Any]:
+    """Return the messages that an event would become, by route and template, as if nothing held them back; sends none."""
+    parts = parts_of(request)
+    if name not in parts.notifications.setup.all:
+        raise not_found("notifier", name)
+    stored = await parts.events.get(wanted.event, wanted.source)
+    if stored is None:
+        raise not_found("event", wanted.event)
+    found = parts.notifications.preview(about(name, stored.body, time.time_ns() // 1000))
+    return {
+        "event": wanted.event,
+        "messages": [
+            {
+                "notifier": one.notifier,
+                "kind": one.kind,
+                "path": list(one.path),
+                "target": one.message.target,
+                "text": as_text(one.message),
+                "message": one.message.model_dump(mode="json"),
+                "payload": one.payload,
+            }
+            for one in found
+        ],
+    }
+
+
+async def _results(parts: Parts, notification: str) -> list[Delivery]:
+    """Return the deliveries of a sample once each has been tried, or when time is up."""
+    end = time.monotonic() + _TEST_SECONDS
+    while True:
+        deliveries = await parts.notifications.deliveries.of_notification(notification)
+        tried = bool(deliveries) and all(one.is_finished or one.log for one in deliveries)
+        if tried or time.monotonic() > end:
+            return deliveries
+        await asyncio.sleep(0.05)
+
+
+def _kind_of(notifier: object) -> str:
+    return type(notifier).__name__.removesuffix("Notifier").lower()

@@ -1,0 +1,5 @@
+"""``python -m tocsin_server.cli`` is ``tocsin``."""
+
+from tocsin_server.cli import main
+
+main()
