@@ -1,0 +1,103 @@
+"""``event`` … ``for``: stuck in a state."""
+
+from engine_story import Story
+
+STUCK = {"event": "flow-run.pending", "for": "10m"}
+
+
+def test_it_fires_when_the_resource_has_not_left_the_state() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r").until("1h")
+    assert story.fired == [("10m5s", "flow-run/r", ["e1"])]
+
+
+def test_another_state_of_the_same_resource_stops_it_and_one_of_another_does_not() -> None:
+    story = Story(when=STUCK)
+    story.event("flow-run.pending", "0s", about="flow-run/r").event(
+        "flow-run.pending", "0s", about="flow-run/q"
+    )
+    story.event("flow-run.running", "9m", about="flow-run/r").until("1h")
+    assert story.fired == [("10m5s", "flow-run/q", ["e2"])]
+
+
+def test_a_heartbeat_is_no_state() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r")
+    assert story.event("flow-run.heartbeat", "5m", about="flow-run/r").until("1h").times == ["10m5s"]
+
+
+def test_a_repeated_event_does_not_restart_it_and_it_fires_once() -> None:
+    story = Story(when=STUCK)
+    for minute in (0, 5, 9, 12, 40):
+        story.event("flow-run.pending", f"{minute}m", about="flow-run/r")
+    assert story.until("2h").times == ["10m5s"]
+
+
+def test_leaving_closes_the_alert_and_it_may_happen_again() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r").until("20m")
+    story.event("flow-run.running", "20m", about="flow-run/r").event(
+        "flow-run.pending", "30m", about="flow-run/r"
+    )
+    assert story.until("1h").times == ["10m5s", "20m!", "40m5s"]
+
+
+def test_leaving_at_exactly_the_end_counts_and_after_it_does_not() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r")
+    assert story.event("flow-run.running", "10m", arrives="10m4s", about="flow-run/r").until("1h").times == []
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r")
+    story.event("flow-run.running", "10m1s", about="flow-run/r")
+    assert story.until("1h").times == ["10m5s", "10m5s!"]
+
+
+def test_an_end_that_overtook_its_beginning_within_the_grace_counts() -> None:
+    story = Story(when=STUCK).event("flow-run.running", "1s", about="flow-run/r")
+    assert story.event("flow-run.pending", "0s", arrives="4s", about="flow-run/r").until("1h").times == []
+
+
+def test_any_other_event_ends_the_state_of_an_outside_kind() -> None:
+    story = Story(when={"event": "order.placed", "for": "1h"})
+    story.event("order.placed", "0s", about="order/1").event("anything.else", "30m", about="order/1")
+    story.event("order.placed", "0s", about="order/2", arrives="31m").event(
+        "anything.else", "32m", about="order/3"
+    )
+    assert story.until("5h").fired == [("1h5s", "order/2", ["e3"])]
+
+
+def test_with_for_each_each_resource_of_a_key_has_a_clock_of_its_own() -> None:
+    story = Story(when={**STUCK, "for_each": "data.flow"})
+    story.event("flow-run.pending", "0s", about="flow-run/a", flow="etl")
+    story.event("flow-run.pending", "1m", about="flow-run/b", flow="etl")
+    story.event("flow-run.running", "2m", about="flow-run/a", flow="etl").until("20m")
+    assert story.fired == [("11m5s", "etl", ["e2"])]
+    assert story.event("flow-run.running", "30m", about="flow-run/b", flow="etl").times == ["11m5s", "30m!"]
+
+
+def test_two_resources_of_a_key_that_fire_together_are_two_firings_and_one_alert() -> None:
+    story = Story(when={**STUCK, "for_each": "data.flow"})
+    story.event("flow-run.pending", "0s", about="flow-run/a", flow="etl")
+    story.event("flow-run.pending", "0s", about="flow-run/b", flow="etl").until("20m")
+    assert story.times == ["10m5s", "10m5s"]
+    assert len(set(story.ids())) == 2
+    story.event("flow-run.running", "20m", about="flow-run/a", flow="etl")
+    assert len(story.times) == 2
+    assert story.event("flow-run.running", "21m", about="flow-run/b", flow="etl").times[2:] == ["21m!"]
+
+
+def test_where_is_part_of_the_state() -> None:
+    story = Story(when={"event": "flow-run.running", "where": "data.v > 3", "for": "10m"})
+    story.event("flow-run.running", "0s", about="flow-run/r", v=4)
+    assert story.event("flow-run.running", "5m", about="flow-run/r", v=1).until("1h").times == []
+
+
+def test_what_is_over_is_forgotten() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r")
+    story.event("flow-run.running", "1m", about="flow-run/r").event(
+        "flow-run.completed", "2m", about="flow-run/x"
+    )
+    assert story.until("1h").state.slots == [{}]
+
+
+def test_in_a_composite_without_a_key_every_resource_has_a_clock() -> None:
+    story = Story(when={"any": [STUCK, {"event": "x"}]})
+    story.event("flow-run.pending", "0s", about="flow-run/a").event(
+        "flow-run.pending", "1m", about="flow-run/b"
+    )
+    assert story.event("flow-run.running", "5m", about="flow-run/a").until("1h").fired == [("11m5s", ["e2"])]

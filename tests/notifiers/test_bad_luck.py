@@ -1,0 +1,257 @@
+"""What goes wrong out there, and what becomes of a delivery then."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from firings import resolved
+from notifying import delivered, events_of, finished, make_engine, make_service, notification, until
+from receivers import Answer, receiver
+from tocsin_events.dead_letters import DeadLetter, DeadLetters
+from tocsin_events.ending import end
+from tocsin_notifiers.backoff import LONGEST, Breaker, wait_after
+from tocsin_notifiers.notifier import load_kinds
+from tocsin_notifiers.setup import parse_setup
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+async def test_a_webhooks_signature_is_verified_by_the_standard_library_of_its_receivers(serving):
+    async with (
+        receiver() as hook,
+        serving({"hook": {"webhook": {"url": hook.url, "signing_secret": SECRET}}}) as service,
+    ):
+        await service.submit(notification())
+        got = (await hook.received(1))[0]
+        assert Verifier(SECRET).verify(got.body, got.headers)["type"] == "notification.firing"
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(301, headers={"location": "/"}), Answer(400), Answer(401), Answer(404), Answer(413)]
+)
+async def test_an_answer_that_will_not_change_ends_the_delivery_at_once(serving, answer):
+    async with (
+        receiver(lambda request: answer) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        done = await until(lambda: finished(service, "n1"))
+        assert done[0].status == "failed"
+        assert len(hook.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(500), Answer(503), Answer(429), Answer(reset=True)])
+async def test_an_answer_that_may_change_is_asked_for_again(serving, answer):
+    answers = [answer, Answer(200)]
+    async with (
+        receiver(lambda request: answers.pop(0)) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        await until(lambda: delivered(service, "n1"))
+        assert len({one.headers["webhook-id"] for one in hook.requests}) == 1
+        assert len(hook.requests) == 2
+
+
+async def test_an_address_that_is_gone_is_not_asked_again(serving, bus):
+    async with (
+        receiver(lambda request: Answer(410)) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        await until(lambda: finished(service, "n1"))
+        await service.submit(notification("n2", alert=None))
+        done = await until(lambda: finished(service, "n2"))
+        assert "gone" in done[0].log[-1]["answer"]
+        assert len(hook.requests) == 1
+
+
+async def test_an_address_that_is_gone_is_remembered_across_restarts_until_its_settings_change(serving):
+    async with receiver(lambda request: Answer(410)) as hook, receiver() as new:
+        written = {"hook": {"webhook": {"url": hook.url}}}
+        async with serving(written) as service:
+            await service.submit(notification())
+            await until(lambda: finished(service, "n1"))
+        async with serving(written) as service:
+            await service.submit(notification("n2", alert=None))
+            (done,) = await until(lambda: finished(service, "n2"))
+            assert "is gone" in done.log[-1]["answer"]
+            assert len(hook.requests) == 1
+
+            mended = {"hook": {"webhook": {"url": hook.url}, "concurrency": 7}}
+            service.configure(parse_setup({"notifiers": mended}, load_kinds()))
+            await service.submit(notification("n3", alert=None))
+            await hook.received(2)
+            service.configure(
+                parse_setup({"notifiers": {"hook": {"webhook": {"url": new.url}}}}, load_kinds())
+            )
+            await service.submit(notification("n4", alert=None))
+            await until(lambda: delivered(service, "n4"))
+
+
+async def test_a_target_that_hangs_holds_up_no_other(serving):
+    async with receiver(lambda request: Answer(delay=60)) as stuck, receiver() as well:
+        written = {"stuck": {"webhook": {"url": stuck.url}}, "well": {"webhook": {"url": well.url}}}
+        async with serving(written) as service:
+            for number in range(100):
+                await service.submit(notification(f"s{number}", "stuck", alert=None))
+            await stuck.received(1)
+            for number in range(20):
+                await service.submit(notification(f"w{number}", "well", alert=None))
+            await well.received(20)
+
+
+async def test_a_broken_notifier_keeps_its_error_and_the_others_work(serving):
+    async with receiver() as well:
+        written = {
+            "broken": {"webhook": {"url": {"secret": "not-there"}}},
+            "well": {"webhook": {"url": well.url}},
+        }
+        async with serving(written) as service:
+            assert "no secret 'not-there'" in service.broken["broken"]
+            await service.submit(notification(notifier="well"))
+            await well.received(1)
+
+
+async def test_undecodable_bytes_on_a_queue_hold_up_nobody(serving, bus):
+    async with receiver() as hook, serving({"hook": {"webhook": {"url": hook.url}}}) as service:
+        await bus.publish_to("tocsin.deliveries.hook", b"\xff{", key="bad")
+        await service.submit(notification())
+        await hook.received(1)
+
+
+async def test_a_failed_delivery_is_a_dead_letter_whose_replay_delivers_it_once(serving, engine, bus):
+    answers = [Answer(400), Answer(400), Answer()]
+    letters = DeadLetters(engine)
+    async with (
+        receiver(lambda request: answers[min(len(hook.requests), 3) - 1]) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        await until(lambda: finished(service, "n1"))
+        (first,) = await letters.ls()
+        assert (first.subject, first.stream) == ("tocsin.deliveries.hook", "DELIVERIES")
+        assert "HTTP 400" in first.reason
+
+        assert await letters.replay(first.id, bus, at=1)
+        await hook.received(2)
+        (second,) = [one for one in await until(lambda: _so_many(letters, 2)) if one.id != first.id]
+        assert await letters.replay(second.id, bus, at=2)
+        (done,) = await until(lambda: delivered(service, "n1"))
+        assert [line["outcome"] for line in done.log] == ["rejected", "rejected", "delivered"]
+
+        for number, one in enumerate((first, second, first)):
+            assert await letters.replay(one.id, bus, at=10 + number)
+        await service.submit(notification("n2", alert=None))
+        await until(lambda: delivered(service, "n2"))
+        assert len(hook.requests) == 4
+    assert len(await events_of(bus, "dead-letter.created")) == 2
+    assert len(await events_of(bus, "dead-letter.replayed")) == 5
+    assert len(await events_of(bus, "notification.failed")) == 2
+
+
+async def _so_many(letters: DeadLetters, count: int) -> list[DeadLetter] | None:
+    found = await letters.ls()
+    return found if len(found) == count else None
+
+
+async def test_a_failed_delivery_is_an_event_that_others_can_act_on(serving, bus):
+    async with (
+        receiver(lambda request: Answer(400)) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        (failed,) = await until(lambda: events_of(bus, "notification.failed"))
+        assert failed.resource["id"] == "n1"
+        assert failed.cause == "firing-1"
+        assert failed.hops > 0
+
+
+def test_waits_double_up_to_a_quarter_of_an_hour_and_differ_between_deliveries():
+    waits = [wait_after("d", attempt) for attempt in range(1, 30)]
+    assert all(later > earlier for earlier, later in pairwise(waits[:8]))
+    assert max(waits) <= LONGEST * 1.25
+    assert len({wait_after(f"d{number}", 5) for number in range(100)}) > 90
+    assert wait_after("d", 3) == wait_after("d", 3)
+    assert wait_after("d", 1, 60_000_000) >= 60_000_000
+
+
+def test_a_breaker_pauses_after_five_failures_and_lets_one_probe_through():
+    breaker = Breaker()
+    for _ in range(5):
+        assert breaker.allows(0)
+        breaker = breaker.failed(0)
+    assert not breaker.allows(29_000_000)
+    assert breaker.allows(30_000_000)
+    assert not breaker.begins_probe(30_000_000).allows(31_000_000)
+
+
+async def test_what_waits_for_a_missing_secret_goes_out_once_it_is_there(serving):
+    async with receiver() as hook:
+        written = {"hook": {"webhook": {"url": {"secret": "not-there"}}}}
+        async with serving(written) as service:
+            await service.submit(notification())
+            assert await service.deliveries.of_notification("n1") == []
+            service.configure(
+                parse_setup({"notifiers": {"hook": {"webhook": {"url": hook.url}}}}, load_kinds())
+            )
+            await hook.received(1)
+
+
+async def test_what_waits_for_a_notifier_that_was_removed_fails_and_says_so(serving):
+    async with (
+        receiver(lambda request: Answer(503)) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        await hook.received(1)
+        service.configure(parse_setup({"notifiers": {}}, load_kinds()))
+        await until(lambda: _given_up(service))
+        done = await finished(service, "n1")
+        assert "was removed" in done[0].log[-1]["answer"]
+
+
+async def _given_up(service):
+    await service.sweep(older_than=0)
+    return await finished(service, "n1")
+
+
+async def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(serving):
+    async with receiver() as hook, serving({"hook": {"webhook": {"url": hook.url}}}) as service:
+        message = service.preview(notification())[0].message
+        assert message.title == "nightly failed"
+        assert hook.requests == []
+
+
+async def test_a_template_that_fails_leaves_the_default_text_and_says_so(serving):
+    broken = {
+        "webhook": {"url": "http://127.0.0.1:9"},
+        "template": {"title": "{{ nothing.there }}", "body": "**{{ flow.name }}**"},
+    }
+    async with serving({"hook": broken}) as service:
+        message = service.preview(notification())[0].message
+        assert message.title == "nightly failed"
+        assert "title template failed" in message.body
+        assert message.body.endswith("**etl**")
+
+
+@pytest.mark.postgres
+async def test_it_all_works_on_postgresql(bus, postgres_url):
+    engine = await make_engine(postgres_url.replace("postgresql://", "postgresql+asyncpg://"))
+    async with receiver() as hook:
+        service = make_service(engine, bus, {"hook": {"webhook": {"url": hook.url}, "remind": "1h"}})
+        running = asyncio.create_task(service.run())
+        await asyncio.gather(
+            *(service.submit(notification(f"n{number}", alert=f"a{number}")) for number in range(20))
+        )
+        await hook.received(20)
+        await service.acknowledge("a1", by="ada")
+        await service.silence('flow.name == "etl"', ends=service.deliveries._clock() + 10**9, author="ada")
+        await service.keep_firing("automation.resolved", resolved(alert="a2"))
+        await service.sweep(older_than=-1_000_000)
+        await hook.received(22)
+        await service.move_due()
+        await end(running)
+    await engine.dispose()

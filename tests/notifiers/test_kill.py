@@ -1,0 +1,73 @@
+"""kill -9 at any moment: every notification arrives, and a second time only where nobody could know better."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from notifying import make_engine, make_service, until
+from receivers import Answer, receiver
+
+COUNT = 300
+
+
+@pytest.mark.timeout(110)
+async def test_nothing_is_lost_when_the_process_is_killed_in_the_middle(tmp_path, nats_server, bus):
+    database = f"sqlite+aiosqlite:///{tmp_path}/killed.db"
+    async with receiver(lambda request: Answer(200, delay=0.02)) as hook:
+        address = nats_server.address
+        settings = {
+            "database": database, "count": COUNT, "notifiers": {"hook": {"webhook": {"url": hook.url}, "concurrency": 8}},
+            "url": address.url, "user": address.user, "password": address.password,
+        }  # fmt: skip
+        for share in (0.2, 0.5, 0.8):
+            async with process(settings) as child:
+                await hook.received(int(COUNT * share), within=30)
+                os.kill(child.pid, signal.SIGKILL)
+        engine = await make_engine(database)
+        service = make_service(engine, bus, settings["notifiers"])
+        async with process(settings):
+            await until(lambda: _all_delivered(service), within=60)
+        arrivals = Counter(request.headers["webhook-id"] for request in hook.requests)
+        assert len(arrivals) == COUNT
+        for id_, count in arrivals.items():
+            delivery = await service.deliveries.get(id_)
+            unknown = [line for line in delivery.log if line["outcome"] == "unknown"]
+            # A second copy goes out only after an attempt whose end nobody saw.
+            assert count <= 1 + len(unknown)
+        assert sum(arrivals.values()) <= COUNT + 3 * 8
+        await engine.dispose()
+
+
+async def _all_delivered(service):
+    found = await service.deliveries.of_notifier("hook", limit=COUNT + 1)
+    return len(found) == COUNT and all(one.status == "delivered" for one in found)
+
+
+class process:  # noqa: N801 - it reads as what it is
+    """The service in a process of its own, killed at the end."""
+
+    def __init__(self, settings):
+        self._settings = json.dumps(settings)
+
+    async def __aenter__(self):
+        tests = Path(__file__).parents[1]
+        self._child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(tests / "notifying_process.py"),
+            self._settings,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        return self._child
+
+    async def __aexit__(self, *_):
+        if self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
+        await self._child.wait()

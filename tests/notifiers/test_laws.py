@@ -1,0 +1,257 @@
+"""Laws of the pipeline, on random days of alerts in virtual time: whatever is configured and whatever happens."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from firings import fired, resolved
+from notifying import NOON, notification
+from tocsin_events.instant import SECOND, to_rfc3339
+from tocsin_notifiers.alert import Refused
+from tocsin_notifiers.delivery import Delivery
+from tocsin_notifiers.notification import Severity
+from tocsin_notifiers.notifier import load_kinds
+from tocsin_notifiers.quiet_hours import QuietHours
+from tocsin_notifiers.rehearsal import Rehearsal, rehearsal
+from tocsin_notifiers.setup import parse_setup
+
+MINUTE = 60 * SECOND
+FLOWS = ("a", "b", "c", "d")
+NIGHT = {"intervals": [{"from": "13:00", "to": "15:30"}], "timezone": "UTC", "only": ["critical"]}
+WEBHOOK = {"webhook": {"url": "http://127.0.0.1:9/"}}
+
+
+@dataclass(frozen=True)
+class Fires:
+    flow: str
+    severity: Severity
+
+
+@dataclass(frozen=True)
+class Resolves:
+    flow: str
+
+
+@dataclass(frozen=True)
+class Acknowledges:
+    flow: str
+
+
+@dataclass(frozen=True)
+class Silences:
+    flow: str
+    minutes: int
+
+
+flows = st.sampled_from(FLOWS)
+doings = st.one_of(
+    st.builds(Fires, flows, st.sampled_from(Severity)),
+    st.builds(Fires, flows, st.sampled_from(Severity)),
+    st.builds(Resolves, flows),
+    st.builds(Acknowledges, flows),
+    st.builds(Silences, flows, st.integers(1, 120)),
+)
+days = st.lists(st.tuples(st.integers(0, 40), doings), min_size=1, max_size=14)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "remind": st.sampled_from(["20m", "1h"]),
+        "group": st.fixed_dictionaries(
+            {
+                "by": st.sampled_from([["automation.name"], ["severity"]]),
+                "wait": st.sampled_from(["0s", "5m"]),
+                "interval": st.sampled_from(["1m", "30m"]),
+            }
+        ),
+        "quiet": st.just("night"),
+        "resolve": st.sampled_from(["message", "edit", "thread"]),
+    },
+)
+setups = st.builds(lambda one, two: {"one": {**WEBHOOK, **one}, "two": {**WEBHOOK, **two}}, options, options)
+_PHASES = [phase for phase in Phase if phase is not Phase.shrink]
+"""Without shrinking: each step is many statements, and it would take minutes."""
+law = settings(
+    max_examples=20,
+    deadline=None,
+    phases=_PHASES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@dataclass
+class Day:
+    """One day: what was done, and what came of it."""
+
+    pipeline: Rehearsal
+    twice: bool = False
+    now: int = NOON
+    firings: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    born: dict[str, int] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    silences: list[tuple[str, int, int]] = field(default_factory=list)
+    told: Sequence[Delivery] = ()
+
+    @property
+    def open(self) -> list[str]:
+        """The alerts that are not over: their names."""
+        return [self.name(flow) for flow in self.counts]
+
+    def name(self, flow: str) -> str:
+        return f"alert{flow}{self.born[flow]:02}"
+
+    async def live(self, day: Sequence[tuple[int, Any]]) -> None:
+        for minutes, doing in day:
+            self.now += minutes * MINUTE
+            await self.pipeline.move_to(self.now)
+            await self.do(doing)
+
+    async def do(self, doing: Any) -> None:
+        match doing:
+            case Fires(flow=flow, severity=severity):
+                await self.fire(flow, severity)
+            case Resolves(flow=flow) if flow in self.counts:
+                await self.resolve(flow)
+            case Acknowledges(flow=flow) if flow in self.counts:
+                self.acknowledged.add(self.name(flow))
+                try:
+                    await self.pipeline.acknowledge(self.name(flow), "ada")
+                except Refused as problem:
+                    raise AssertionError("an open alert can be acknowledged") from problem
+            case Silences(flow=flow, minutes=minutes):
+                ends = self.now + minutes * MINUTE
+                await self.pipeline.silence(f'flow.name == "{flow}"', ends=ends)
+                self.silences.append((flow, self.now, ends))
+            case _:
+                pass
+
+    async def fire(self, flow: str, severity: Severity) -> None:
+        if flow not in self.counts:
+            self.born[flow] = self.born.get(flow, 0) + 1
+            self.counts[flow] = 0
+        self.counts[flow] += 1
+        self.firings += 1
+        name = self.name(flow)
+        payload = fired(
+            alert=name,
+            id_=f"f{self.firings}",
+            flow=flow,
+            count=self.counts[flow],
+            opened=to_rfc3339(self.now),
+        )
+        for turn in range(2 if self.twice else 1):
+            await self.pipeline.keep_firing("automation.fired", payload)
+            for notifier in ("one", "two"):
+                asked = notification(
+                    f"n{self.firings}-{notifier}", notifier, name, firing=payload, severity=severity,
+                    created=self.now + turn, title=f"{name} is broken",
+                )  # fmt: skip
+                await self.pipeline.take(asked)
+
+    async def resolve(self, flow: str) -> None:
+        self.firings += 1
+        payload = resolved(alert=self.name(flow), id_=f"f{self.firings}", flow=flow)
+        del self.counts[flow]
+        for _ in range(2 if self.twice else 1):
+            await self.pipeline.keep_firing("automation.resolved", payload)
+
+
+def lived(
+    notifiers: dict[str, Any],
+    day: Sequence[tuple[int, Any]],
+    *,
+    end: Callable[[Day], Any],
+    twice: bool = False,
+) -> Day:
+    """Live a day, end it, let two more days pass, and return it with all that was told."""
+
+    async def live() -> Day:
+        setup = parse_setup({"notifiers": notifiers, "quiet_hours": {"night": NIGHT}}, load_kinds())
+        async with rehearsal(setup, at=NOON) as pipeline:
+            made = Day(pipeline, twice)
+            await made.live(day)
+            await end(made)
+            await pipeline.move_to(made.now + 2 * 24 * 60 * MINUTE)
+            made.told = await pipeline.told()
+        return made
+
+    return asyncio.run(live())
+
+
+async def all_over(day: Day) -> None:
+    for flow in list(day.counts):
+        await day.resolve(flow)
+
+
+async def as_it_is(day: Day) -> None:
+    """Leave open what is open."""
+
+
+def says(delivery: Delivery, name: str) -> bool:
+    return name in delivery.message.title or name in delivery.message.body
+
+
+def names(told: Sequence[Delivery]) -> set[str]:
+    everything = {f"alert{flow}{number:02}" for flow in FLOWS for number in range(1, 16)}
+    return {name for name in everything if any(says(one, name) for one in told)}
+
+
+@given(setups, days)
+@law
+def test_every_firing_message_is_followed_by_a_resolution(notifiers, day):
+    made = lived(notifiers, day, end=all_over)
+    for notifier in notifiers:
+        told = [one for one in made.told if one.notifier == notifier]
+        for name in names(told):
+            last = max(one.created for one in told if one.message.status == "firing" and says(one, name))
+            ends = [one for one in told if one.message.status == "resolved" and says(one, name)]
+            assert len(ends) == 1, name
+            assert ends[0].created >= last, name
+
+
+@given(setups, days)
+@law
+def test_no_news_leaves_during_a_silence_or_quiet_hours(notifiers, day):
+    made = lived(notifiers, day, end=as_it_is)
+    night = QuietHours.model_validate(NIGHT)
+    for one in made.told:
+        if one.message.status != "firing":
+            continue
+        for flow, starts, ends in made.silences:
+            if starts <= one.created < ends:
+                assert not any(says(one, f"alert{flow}{number:02}") for number in range(1, 16))
+        if notifiers[one.notifier].get("quiet") and one.message.severity is not Severity.CRITICAL:
+            assert night.quiet_until(one.created) is None
+
+
+@given(setups, days)
+@law
+def test_whatever_is_open_in_the_end_has_been_told_to_everyone(notifiers, day):
+    made = lived(notifiers, day, end=as_it_is)
+    for notifier in notifiers:
+        told = names([one for one in made.told if one.notifier == notifier])
+        assert set(made.open) <= told
+
+
+@given(setups, days)
+@law
+def test_what_comes_twice_is_told_once(notifiers, day):
+    once, twice = (lived(notifiers, day, end=all_over, twice=twice) for twice in (False, True))
+    assert [_shown(one) for one in once.told] == [_shown(one) for one in twice.told]
+
+
+@given(setups, days)
+@law
+def test_an_acknowledged_alert_is_not_told_of_as_news_again(notifiers, day):
+    made = lived(notifiers, [*day, *((0, Acknowledges(flow)) for flow in FLOWS)], end=as_it_is)
+    late = [one for one in made.told if one.created > made.now and one.message.status == "firing"]
+    # Only what silences, quiet hours or groups had held when it was acknowledged is still told, once.
+    assert not any("Reminder" in one.message.body for one in late)
+
+
+def _shown(one: Delivery) -> tuple[Any, ...]:
+    return one.created, one.notifier, one.target, str(one.message.status), one.message.title, one.message.body

@@ -1,0 +1,59 @@
+"""The service end to end: a real bus, a real database, receivers on loopback."""
+
+from firings import resolved
+from notifying import delivered, events_of, finished, notification, until
+from receivers import Answer, receiver
+
+
+async def test_a_notification_reaches_its_webhook_once_however_often_it_is_submitted(serving, bus):
+    async with receiver() as hook, serving({"hook": {"webhook": {"url": hook.url}}}) as service:
+        for _ in range(3):
+            await service.submit(notification())
+        await hook.received(1)
+        done = await until(lambda: delivered(service, "n1"))
+        assert len(hook.requests) == 1
+        assert hook.requests[0].json["data"]["title"] == "nightly failed"
+        assert hook.requests[0].headers["webhook-id"] == done[0].id
+        assert [e.type for e in await events_of(bus, "notification.delivered", "alert.opened")] == [
+            "alert.opened",
+            "notification.delivered",
+        ]
+
+
+async def test_the_resolution_reaches_everyone_who_got_the_firing(serving):
+    async with receiver() as one, receiver() as other:
+        written = {
+            "a": {"webhook": {"url": one.url}},
+            "b": {"webhook": {"url": other.url}},
+            "hook": {"route": [{"notify": "a", "continue": True}, {"notify": "b"}]},
+        }
+        async with serving(written) as service:
+            await service.submit(notification())
+            await service.keep_firing("automation.resolved", resolved())
+            await service.sweep(older_than=-1_000_000)
+            for hook in (one, other):
+                got = await hook.received(2)
+                assert [r.json["type"] for r in got] == ["notification.firing", "notification.resolved"]
+
+
+async def test_a_busy_service_is_tried_again_after_the_time_it_asks_for(serving):
+    answers = [Answer(429, headers={"retry-after": "0.1"}), Answer(503), Answer(200)]
+    async with (
+        receiver(lambda request: answers.pop(0)) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        done = await until(lambda: delivered(service, "n1"))
+        assert [line["outcome"] for line in done[0].log] == ["retry", "retry", "delivered"]
+        assert len({r.headers["webhook-id"] for r in hook.requests}) == 1
+
+
+async def test_what_is_rejected_fails_with_an_event_that_says_why(serving, bus):
+    async with (
+        receiver(lambda request: Answer(400, b"no such field")) as hook,
+        serving({"hook": {"webhook": {"url": hook.url}}}) as service,
+    ):
+        await service.submit(notification())
+        await until(lambda: finished(service, "n1"))
+        failed = await until(lambda: events_of(bus, "notification.failed"))
+        assert "HTTP 400 no such field" in failed[0].data["reason"]

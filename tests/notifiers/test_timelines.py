@@ -1,0 +1,311 @@
+"""Days of alerts in virtual time: who is told what, and when, and why not."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from firings import fired, resolved
+from notifying import NOON, make_service, notification
+from tocsin_events.duration import format_duration, parse_duration
+from tocsin_events.instant import to_rfc3339
+from tocsin_notifiers.alert import Refused
+from tocsin_notifiers.notification import Severity
+
+
+@dataclass
+class Day:
+    """A service whose clock is moved by hand; deliveries are looked at, not sent."""
+
+    service: object
+    clock: list[int]
+    firings: int = 0
+    names: list[str] = field(default_factory=list)
+
+    async def at(self, written: str) -> None:
+        """Move the clock to so long after noon; everything happens in its time."""
+        goal = NOON + parse_duration(written)
+        while (due := await self.service.next_due()) is not None and due <= goal:
+            self.clock[0] = max(self.clock[0], due)
+            await self.service.move_due()
+        self.clock[0] = goal
+
+    async def fires(self, alert="alert-1", notifier="hook", *, count=1, severity=Severity.ERROR, **about):
+        self.firings += 1
+        payload = fired(
+            alert=alert, id_=f"f{self.firings}", count=count, opened=_written(self.clock[0]), **about
+        )
+        await self.service.keep_firing("automation.fired", payload)
+        asked = notification(
+            f"n{self.firings}", notifier, alert, firing=payload, severity=severity, created=self.clock[0]
+        )
+        await self.service.submit(asked)
+
+    async def resolves(self, alert="alert-1", **about):
+        self.firings += 1
+        await self.service.keep_firing(
+            "automation.resolved", resolved(alert=alert, id_=f"f{self.firings}", **about)
+        )
+
+    async def told(self, notifier="hook") -> list[tuple[str, str]]:
+        """What a notifier was told: how long after noon, and the title."""
+        found = await self.service.deliveries.of_notifier(notifier)
+        # What is told at the same instant comes in no order.
+        return [
+            (_after(one.created), one.message.title)
+            for one in sorted(found, key=lambda one: (one.created, one.message.title))
+        ]
+
+    async def reasons(self, alert="alert-1") -> list[str]:
+        story = await self.service.story(alert)
+        return [way["reason"] for way in story.ways]
+
+
+def _after(instant: int) -> str:
+    return format_duration(instant - NOON)
+
+
+def _written(instant: int) -> str:
+    return to_rfc3339(instant)
+
+
+@pytest.fixture
+def day(engine, bus):
+    def begin(notifiers=None, **sections):
+        clock = [NOON]
+        hook = {"webhook": {"url": "http://127.0.0.1:9/"}}
+        written = (
+            {"hook": hook}
+            if notifiers is None
+            else {
+                n: {**hook, **o} if "route" not in o and "escalate" not in o else o
+                for n, o in notifiers.items()
+            }
+        )
+        return Day(make_service(engine, bus, written, clock=lambda: clock[0], **sections), clock)
+
+    return begin
+
+
+async def test_an_open_alert_is_told_once_and_reminded_until_it_is_over(day):
+    today = day({"hook": {"remind": "1h"}})
+    await today.fires()
+    await today.at("10m")
+    await today.fires(count=2)
+    await today.at("2h30m")
+    await today.resolves()
+    await today.at("6h")
+    assert await today.told() == [
+        ("0s", "nightly failed"),
+        ("1h", "nightly failed 2 times"),
+        ("2h", "nightly failed 2 times"),
+        ("2h30m", "Resolved: nightly failed 2 times"),
+    ]
+    assert "already-told" in await today.reasons()
+
+
+async def test_an_acknowledged_alert_is_not_reminded_of(day):
+    today = day({"hook": {"remind": "1h"}})
+    await today.fires()
+    await today.at("30m")
+    await today.service.acknowledge("alert-1", by="ada")
+    await today.at("5h")
+    assert [title for _, title in await today.told()] == ["nightly failed", "Acknowledged: nightly failed"]
+    assert "acknowledged" in await today.reasons()
+
+
+async def test_an_escalation_goes_on_until_somebody_acknowledges(day):
+    steps = [
+        {"notify": "one"},
+        {"wait": "10m", "unless": "acknowledged"},
+        {"notify": "two"},
+        {"wait": "10m"},
+        {"repeat": 2},
+    ]
+    today = day({"one": {}, "two": {}, "page": {"escalate": steps}})
+    await today.fires(notifier="page")
+    await today.at("25m")
+    await today.service.acknowledge("alert-1", by="ada")
+    await today.at("3h")
+    one, two = await today.told("one"), await today.told("two")
+    assert [when for when, title in one if title == "nightly failed"] == ["0s", "20m"]
+    assert [when for when, title in two if title == "nightly failed"] == ["10m"]
+    assert one[-1] == ("25m", "Acknowledged: nightly failed")
+    assert two[-1] == ("25m", "Acknowledged: nightly failed")
+    story = await today.service.story("alert-1")
+    assert [str(entry.step) for entry in story.history] == [
+        "opened",
+        "escalated",
+        "escalated",
+        "acknowledged",
+    ]
+
+
+async def test_without_an_alert_an_escalation_ends_at_its_first_wait(day):
+    today = day(
+        {"one": {}, "two": {}, "page": {"escalate": [{"notify": "one"}, {"wait": "10m"}, {"notify": "two"}]}}
+    )
+    await today.fires(alert=None, notifier="page")
+    await today.at("1h")
+    assert len(await today.told("one")) == 1
+    assert await today.told("two") == []
+
+
+async def test_a_group_is_told_after_its_wait_and_no_more_often_than_its_interval(day):
+    today = day({"hook": {"group": {"by": ["automation.labels.team"], "wait": "30s", "interval": "5m"}}})
+    for number in range(3):
+        await today.fires(f"alert-{number}", labels={"team": "data"}, flow=f"flow-{number}")
+    await today.fires("alert-x", labels={"team": "web"})
+    await today.at("1m")
+    assert await today.told() == [("30s", "3 alerts of page-on-failure"), ("30s", "nightly failed")]
+    await today.fires("alert-3", labels={"team": "data"})
+    await today.fires("alert-4", labels={"team": "data"})
+    await today.at("10m")
+    assert (await today.told())[2:] == [("5m30s", "2 alerts of page-on-failure")]
+
+
+async def test_what_is_over_before_its_group_is_told_is_not_told(day):
+    today = day({"hook": {"group": {"wait": "30s"}}})
+    await today.fires("alert-1")
+    await today.at("10s")
+    await today.resolves("alert-1")
+    await today.at("10m")
+    assert await today.told() == []
+    assert await today.reasons("alert-1") == ["over"]
+
+
+async def test_no_message_leaves_during_a_silence_and_what_is_still_open_is_told_after_it(day):
+    today = day()
+    await today.service.silence(
+        'flow.name == "etl"', ends=NOON + parse_duration("1h"), author="ada", comment="migration"
+    )
+    await today.fires("alert-1")
+    await today.fires("alert-2", flow="etl")
+    await today.fires("alert-3", flow="other")
+    await today.at("30m")
+    assert await today.told() == [("0s", "nightly failed")]
+    await today.resolves("alert-2")
+    await today.at("2h")
+    assert [when for when, _ in await today.told()] == ["0s", "1h"]
+    assert await today.reasons("alert-2") == ["over"]
+    assert await today.reasons("alert-1") == ["unmuted"]
+
+
+async def test_a_silence_that_began_in_between_does_not_keep_the_resolution_back(day):
+    today = day()
+    await today.fires()
+    await today.service.silence('flow.name == "etl"', ends=NOON + parse_duration("1h"), author="ada")
+    await today.at("10m")
+    await today.resolves()
+    assert [title for _, title in await today.told()] == ["nightly failed", "Resolved: nightly failed"]
+
+
+async def test_a_deleted_silence_lets_go_soon(day):
+    today = day()
+    silence = await today.service.silence(
+        'flow.name == "etl"', ends=NOON + parse_duration("8h"), author="ada"
+    )
+    await today.fires()
+    await today.at("10m")
+    await today.service.delete_silence(silence.id)
+    await today.at("12m")
+    assert len(await today.told()) == 1
+
+
+async def test_an_inhibited_alert_is_told_when_its_cause_is_over_and_it_is_not(day):
+    rules = [
+        {
+            "source": 'automation.name == "warehouse-down"',
+            "target": 'automation.name == "late"',
+            "equal": ["deployment.labels.env"],
+        }
+    ]
+    today = day(inhibit=rules)
+    await today.fires("root", automation="warehouse-down")
+    await today.fires("leaf", automation="late")
+    await today.at("30m")
+    assert len(await today.told()) == 1
+    story = await today.service.story("leaf")
+    assert (story.ways[0]["reason"], story.ways[0]["by"]) == ("inhibited", "root")
+    await today.resolves("root", automation="warehouse-down")
+    await today.at("35m")
+    assert [title for _, title in await today.told()] == [
+        "nightly failed",
+        "Resolved: nightly failed",
+        "nightly failed",
+    ]
+
+
+async def test_quiet_hours_end_in_one_digest_of_what_is_still_open(day):
+    hours = {"nights": {"intervals": [{"from": "12:00", "to": "18:00"}], "only": ["critical"]}}
+    today = day({"hook": {"quiet": "nights"}}, quiet_hours=hours)
+    await today.fires("alert-1")
+    await today.fires("alert-2")
+    await today.fires("alert-3")
+    await today.fires("alert-4", severity=Severity.CRITICAL)
+    await today.at("1h")
+    await today.resolves("alert-2")
+    await today.at("7h")
+    assert await today.told() == [("0s", "nightly failed"), ("6h", "2 alerts of page-on-failure")]
+
+
+async def test_dropped_in_quiet_hours_is_dropped_for_good_and_says_so(day):
+    hours = {"nights": {"intervals": [{"from": "12:00", "to": "18:00"}], "then": "drop"}}
+    today = day({"hook": {"quiet": "nights"}}, quiet_hours=hours)
+    await today.fires()
+    await today.at("8h")
+    assert await today.told() == []
+    assert await today.reasons() == ["quiet-hours"]
+
+
+async def test_a_route_takes_the_first_branch_that_fits_and_goes_on_where_it_says_so(day):
+    branches = [
+        {"where": 'severity == "critical"', "notify": "page", "continue": True},
+        {"where": '"finance" in tags', "notify": "mail"},
+        {"notify": "chat"},
+    ]
+    today = day({"page": {}, "mail": {}, "chat": {}, "router": {"route": branches}})
+    await today.fires("a", "router", severity=Severity.CRITICAL, tags=("finance",))
+    await today.fires("b", "router")
+    told = {name: len(await today.told(name)) for name in ("page", "mail", "chat")}
+    assert told == {"page": 1, "mail": 1, "chat": 1}
+
+
+async def test_what_nobody_would_get_goes_to_the_inbox_with_a_warning(day):
+    today = day({"chat": {}, "router": {"route": [{"where": "false", "notify": "chat"}]}})
+    await today.fires("a", "router")
+    await today.fires("b", "gone")
+    found = await today.service.deliveries.of_notifier("inbox")
+    assert len(found) == 2
+    assert "nobody is notified by" in found[0].message.body
+
+
+async def test_a_worse_firing_of_an_open_alert_is_told(day):
+    today = day()
+    await today.fires(severity=Severity.WARNING)
+    await today.fires(count=2, severity=Severity.CRITICAL)
+    await today.fires(count=3, severity=Severity.WARNING)
+    assert len(await today.told()) == 2
+
+
+async def test_an_alert_that_ended_before_its_notification_came_is_told_with_its_end(day):
+    today = day()
+    await today.resolves()
+    await today.fires()
+    assert [title for _, title in await today.told()] == ["Resolved: nightly failed", "nightly failed"]
+
+
+async def test_an_alert_is_ended_by_hand_once(day):
+    today = day()
+    await today.fires()
+    await today.service.resolve("alert-1", by="ada")
+    with pytest.raises(Refused):
+        await today.service.resolve("alert-1", by="ada")
+    with pytest.raises(Refused):
+        await today.service.acknowledge("alert-1", by="ada")
+    assert len(await today.told()) == 2
+
+
+async def test_an_alert_has_the_worst_severity_that_its_notify_actions_name(day):
+    today = day()
+    await today.fires(severity=Severity.WARNING)
+    assert (await today.service.story("alert-1")).alert.severity is Severity.CRITICAL

@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from server_process import ServerProcess, running_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with everything in one process, for tests that don't stop it."""
+    with running_server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running

@@ -1,0 +1,63 @@
+"""Notifiers from the command line against a real server: what an event would become, and what came of a sample."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from receivers import Answer, receiver
+from server_process import ServerProcess, event, eventually, post_events, running_server
+
+CONFIG = """
+notifiers:
+  preview-slack:
+    slack: {token: xoxb-very-secret, channel: "#data", signing_secret: hush}
+    template: {title: "{{ data.table }} is <late>"}
+  preview-mail:
+    email: {to: [ada@example.com, bob@example.com], from: t@example.com, smtp: {host: localhost}}
+  preview-router:
+    route: [{where: data.table == "orders", notify: preview-slack, continue: true}, {notify: preview-mail}]
+"""
+
+
+def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(server: ServerProcess, tmp_path: Path):
+    (tmp_path / "tocsin.yaml").write_text(CONFIG)
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+    with server.client() as client:
+        post_events(
+            client, [event("com.example.late", "late-orders", data={"table": "orders"}, subject="orders")]
+        )
+        eventually(lambda: client.get("/events/late-orders").status_code == 200)
+        shown = server.read("notifiers", "preview", "preview-router", "--event", "late-orders")
+        assert [(one["notifier"], one["target"]) for one in shown] == [
+            ("preview-slack", "#data"),
+            ("preview-mail", "ada@example.com"),
+            ("preview-mail", "bob@example.com"),
+        ]
+        assert shown[0]["message"]["title"] == "orders is <late>"
+        assert "orders is &lt;late&gt;" in shown[0]["payload"]["text"]
+        assert shown[1]["payload"]["subject"] == "orders late"
+        assert "xoxb" not in json.dumps(shown)
+        assert "/ack/" not in json.dumps(shown)
+    text = server.cli("notifiers", "preview", "preview-slack", "--event", "late-orders").stdout
+    assert "preview-slack (slack): #data" in text
+    assert "orders is <late>" in text
+    assert server.cli("notifiers", "preview", "nobody", "--event", "late-orders").returncode == 3
+    assert server.cli("notifiers", "preview", "preview-mail", "--event", "nothing").returncode == 3
+
+
+async def test_a_test_says_of_each_target_what_came_of_it(tmp_path: Path):
+    async with receiver(lambda request: Answer(404 if request.path == "/gone" else 200)) as there:
+        environment = {"TOCSIN_ACTIONS__ALLOW_PRIVATE_ADDRESSES": "true"}
+        with running_server(tmp_path / "data", environment=environment) as server:
+            (tmp_path / "tocsin.yaml").write_text(
+                f"notifiers: {{good: {{webhook: {{url: '{there.url}/'}}}}, bad: {{webhook: {{url: '{there.url}/gone'}}}},"
+                " both: {route: [{notify: good, continue: true}, {notify: bad}]}}"
+            )
+            assert (
+                await asyncio.to_thread(server.cli, "apply", str(tmp_path / "tocsin.yaml"))
+            ).returncode == 0
+            done = await asyncio.to_thread(server.cli, "notifiers", "test", "both")
+            assert done.returncode == 1
+            lines = done.stdout.splitlines()
+            assert any("good" in line and "delivered" in line for line in lines)
+            assert any("bad" in line and "failed" in line and "rejected: HTTP 404" in line for line in lines)

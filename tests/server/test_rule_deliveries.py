@@ -1,0 +1,138 @@
+"""Rule tests that say who would be told what: the pipeline in virtual time."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tocsin_automations.plugins import action_kinds, rehearsal, trigger_kinds
+from tocsin_automations.sources import read_beside
+from tocsin_automations.testing import TestContext, run_test_file
+
+HEAD = """
+automations:
+  failing:
+    when: {event: flow-run.failed, for_each: flow.name}
+    until: {event: flow-run.completed}
+    then: [{notify: oncall, severity: warning, title: "{{ flow.name }} is broken"}]
+quiet_hours:
+  night: {intervals: [{from: "22:00", to: "07:00"}], timezone: UTC, then: defer}
+notifiers:
+  oncall:
+    console: {}
+    remind: 1h
+  nightly:
+    console: {}
+"""
+
+
+def run(test: str, head: str = HEAD, **files: str) -> list[str]:
+    """Return the differences of the only test of a file."""
+    written = head + "tests:\n" + textwrap.indent(textwrap.dedent(test).strip(), "  ")
+    context = TestContext(action_kinds(), trigger_kinds(), read_beside, rehearsal())
+    result = run_test_file(written, "t.tocsin-test.yaml", context)
+    assert not result.problems, [str(one) for one in result.problems]
+    (only,) = result.results
+    return list(only.differences)
+
+
+FAILED = "{at: 0s, type: flow-run.failed, resource: {kind: flow-run, id: r1}, related: {flow: {name: etl}}}"
+
+
+def test_reminders_and_the_end_are_expected_in_virtual_time() -> None:
+    found = run(f"""
+        - name: reminded until it is over
+          events:
+            - {FAILED}
+            - {{at: 150m, type: flow-run.completed, resource: {{kind: flow-run, id: r2}}, related: {{flow: {{name: etl}}}}}}
+          run_until: 1d
+          expect: [{{at: 0s, automation: failing}}, {{at: 150m, automation: failing, state: resolved}}]
+          deliveries:
+            - {{at: 0s, notifier: oncall, status: firing, title: etl is broken}}
+            - {{at: 1h, notifier: oncall, contains: "Reminder: still open after 1h."}}
+            - {{at: 2h, notifier: oncall}}
+            - {{at: 150m, notifier: oncall, status: resolved, title: "Resolved: etl is broken"}}
+    """)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "said"),
+    [
+        ("[]", "not expected, but delivered:\n  at 0s  oncall > console  firing  etl is broken"),
+        ("[{at: 0s, notifier: oncall, title: etl failed}]", "got       etl is broken"),
+        ("[{at: 0s, notifier: oncall, contains: nothing of it}]", "expected  nothing of it"),
+        (
+            "[{at: 0s, notifier: oncall}, {at: 5m, notifier: nightly}]",
+            "expected, but not delivered:\n  at 5m",
+        ),
+        (
+            "[{at: 0s, notifier: oncall}, {at: 0s, notifier: oncall, suppressed: silenced}]",
+            "expected, but not suppressed (silenced)",
+        ),
+    ],
+)
+def test_what_differs_is_said(deliveries: str, said: str) -> None:
+    found = run(f"""
+        - name: differs
+          events: [{FAILED}]
+          run_until: 30m
+          expect: [{{at: 0s, automation: failing}}]
+          deliveries: {deliveries}
+    """)
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_a_silence_of_the_test_suppresses_and_says_so() -> None:
+    found = run(f"""
+        - name: silenced
+          silences: [{{matcher: 'flow.name == "etl"', lasts: 20m}}]
+          events: [{FAILED}]
+          run_until: 30m
+          expect: [{{at: 0s, automation: failing}}]
+          deliveries:
+            - {{at: 0s, notifier: oncall, suppressed: silenced}}
+            - {{at: 20m, notifier: oncall, contains: Held back}}
+    """)
+    assert found == []
+
+
+def test_a_notification_to_nobody_goes_to_the_inbox() -> None:
+    found = run(
+        f"""
+        - name: unrouted
+          events: [{FAILED}]
+          expect: [{{at: 0s, automation: failing}}]
+          deliveries: [{{at: 0s, notifier: inbox}}]
+        """,
+        HEAD.replace(
+            "console: {}\n    remind: 1h", "route: [{where: 'severity == \"critical\"', notify: nightly}]"
+        ),
+    )
+    assert found == []
+
+
+def test_notifiers_beside_the_rules_are_found(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(HEAD)
+    test = tmp_path / "x.tocsin-test.yaml"
+    test.write_text(
+        f"automations: rules.yaml\ntests: [{{name: a, events: [{FAILED}], expect: [{{at: 0s, automation: failing}}],"
+        " deliveries: [{at: 0s, notifier: oncall, title: etl is broken}]}]"
+    )
+    context = TestContext(action_kinds(), trigger_kinds(), read_beside, rehearsal())
+    result = run_test_file(test.read_bytes(), str(test), context)
+    assert [one.differences for one in result.results] == [()], [str(one) for one in result.problems]
+
+
+def test_sections_that_cannot_be_used_fail_the_test_and_say_why() -> None:
+    found = run(
+        f"""
+        - name: wrong
+          events: [{FAILED}]
+          expect: [{{at: 0s, automation: failing}}]
+          deliveries: []
+        """,
+        HEAD.replace("remind: 1h", "remaind: 1h"),
+    )
+    assert "there is no setting 'remaind': did you mean 'remind'?" in found[0]
