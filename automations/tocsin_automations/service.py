@@ -35,6 +35,7 @@ from tocsin_automations.revising import Reviser
 from tocsin_automations.store import Checkpoint, EngineStore, StoredFiring
 from tocsin_events.arrival import event_of
 from tocsin_events.bus import Bus, BusUnavailable, Delivered, PublishRefused
+from tocsin_events.ending import run_together
 from tocsin_events.identity import message_key, new_id
 from tocsin_events.instant import SECOND, to_micros
 from tocsin_events.lease import hold_lease
@@ -100,10 +101,7 @@ class EngineService:
 
         """
         try:
-            async with (
-                hold_lease(self._bus.js, f"engine-{self._shard}") as lease,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with hold_lease(self._bus.js, f"engine-{self._shard}") as lease:
                 self._fence, checkpoint = await self._store.claim(self._shard)
                 state = await self._bus.state()
                 self._stream_made = state.made
@@ -121,11 +119,7 @@ class EngineService:
                     sequence=live.sequence,
                     revision=live.configured.revision,
                 )
-                tasks.create_task(_outlive(lease))
-                tasks.create_task(self._keep_time(live))
-                tasks.create_task(self._evaluate(live))
-        except* Exception as problems:  # noqa: BLE001 - one of them is raised as it was
-            raise _first(problems) from None
+                await run_together(_outlive(lease), self._keep_time(live), self._evaluate(live))
         finally:
             self._live = None
 
@@ -291,11 +285,3 @@ class EngineService:
 
 async def _outlive(lease: asyncio.Task[None]) -> None:
     await asyncio.shield(lease)
-
-
-def _first(problems: BaseExceptionGroup[Exception]) -> Exception:
-    problem: BaseException = problems
-    while isinstance(problem, BaseExceptionGroup):
-        problem = problem.exceptions[0]
-    assert isinstance(problem, Exception)
-    return problem

@@ -285,10 +285,13 @@ class Bus:
         except (nats.errors.Error, OSError) as problem:
             raise BusUnavailable(f"the bus can't trim {stream}: {_plain(problem)}") from problem
 
+    def _connection_lost(self) -> None:
+        self._publisher.disconnected()
+        self._connection_changed("the connection to the bus is lost; trying to get it back")
+
     def _connection_changed(self, said: str) -> None:
         if not self._closing:
             _log.warning(said)
-        self._publisher.disconnected()
         for listener in self._listeners:
             listener.connection_changed()
 
@@ -307,7 +310,7 @@ class _Errors:
 
     async def on_disconnected(self) -> None:
         if self.bus is not None:
-            self.bus._connection_changed("the connection to the bus is lost; trying to get it back")
+            self.bus._connection_lost()
 
     async def on_closed(self) -> None:
         if self.bus is not None and not self.bus._closing:

@@ -5,6 +5,7 @@ for every answer: a task that was cancelled once in that moment goes on for ever
 """
 
 import asyncio
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 
@@ -13,7 +14,42 @@ async def end(task: asyncio.Task[Any], *, patience: float = 2.0) -> BaseExceptio
 
     ``patience`` is how long, in seconds, it may take before it is asked again.
     """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=patience)
+    await end_all([task], patience=patience)
     return None if task.cancelled() else task.exception()
+
+
+async def end_all(tasks: Collection[asyncio.Task[Any]], *, patience: float | None) -> None:
+    """Cancel tasks until all have ended, however they do.
+
+    They are asked again after ``patience`` seconds (None: never), and whenever the caller is cancelled meanwhile; the
+    caller is cancelled when all have ended.
+    """
+    cancelled = False
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        try:
+            await asyncio.wait(running, timeout=patience)
+        except asyncio.CancelledError:
+            cancelled = True
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # or asyncio complains that nobody looked at it
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def run_together(*parts: Coroutine[Any, Any, None], patience: float = 10.0) -> None:
+    """Run the parts of a service until one fails or all are done; then end the others for sure, as `end_all` does.
+
+    An `asyncio.TaskGroup` asks its tasks to end only once. Raises what one of the parts raised, as it is.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end_all(tasks, patience=patience)
+    for task in tasks:
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            raise problem

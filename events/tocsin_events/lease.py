@@ -15,6 +15,7 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import APIError, BucketNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
+from tocsin_events.ending import end
 from tocsin_events.identity import new_id
 
 LIFE_SECONDS = 9.0
@@ -43,9 +44,7 @@ async def hold_lease(
     try:
         yield renewal
     finally:
-        renewal.cancel()
-        with contextlib.suppress(asyncio.CancelledError, LeaseLost):
-            await renewal
+        await end(renewal)
         with contextlib.suppress(APIError, nats.errors.Error, TimeoutError):
             entry = await bucket.get(name)
             if entry.value == holder:

@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
+from tocsin_events.ending import end_all
 from tocsin_events.pull import Pull, arrival
 
 _log = logging.getLogger(__name__)
@@ -109,9 +110,7 @@ class QueueConsumer:
             # First the ear, then the handlers: what they give back must not be sent to us once more.
             if self._pull is not None:
                 await self._pull.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_all(tuple(self._tasks), patience=None)
 
     def connection_changed(self) -> None:
         """Ask anew: the connection was lost or is back."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from tocsin_events.arrival import event_of
 from tocsin_events.bus import Bus, BusUnavailable, Delivered, GapFound, StreamState
 from tocsin_events.dead_letters import DeadLetter, DeadLetters, dead_letter
+from tocsin_events.ending import run_together
 from tocsin_events.store import EventStore, Position, Recorded
 from tocsin_events.stream_state import lost_between
 from tocsin_events.streams import EVENTS, event_subject
@@ -62,13 +63,7 @@ class Recorder:
         """
         start, made = await self._begin()
         self._owed.set()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(start), name="recorder: read")
-                tasks.create_task(self._write(made), name="recorder: write")
-                tasks.create_task(self._announce(), name="recorder: dead letters")
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+        await run_together(self._read(start), self._write(made), self._announce())
 
     # -- where to begin --------------------------------------------------------------------------------------------
 

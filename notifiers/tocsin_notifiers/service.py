@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin_events.bus import Bus, BusUnavailable, Work, event_subject
+from tocsin_events.ending import run_together
 from tocsin_events.identity import derived_id
 from tocsin_notifiers import silences, ways
 from tocsin_notifiers.address_guard import AddressGuard, guarded_client
@@ -262,11 +263,7 @@ class Notifications:
 
     async def run(self) -> None:
         """Keep alerts, move what is held, and deliver, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_alerts(), name="alert-keeper")
-            group.create_task(self._tick(), name="notification-timer")
-            group.create_task(self._sweeper.run(), name="notification-sweep")
-            group.create_task(self._carriers.run(), name="deliverers")
+        await run_together(self._keep_alerts(), self._tick(), self._sweeper.run(), self._carriers.run())
 
     async def aclose(self) -> None:
         """Close the connections to services. `run` may be called again until then."""

@@ -9,9 +9,10 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -65,6 +66,19 @@ async def describe_flow(entrypoint: str, directory: Path, *, seconds: float = _S
     problem = find_problem(entrypoint, directory)
     if problem is not None:
         raise FlowProblem(problem)
+    # A file, not a pipe: nothing that the flow left running can keep it open and us waiting.
+    with tempfile.TemporaryFile() as errors:
+        answer = await _ask(entrypoint, directory, errors, seconds)
+        if not answer:
+            raise FlowProblem(f"{entrypoint} can't be imported from {directory}: {_last_line(errors)}")
+    found = msgspec.json.decode(answer)
+    if "problem" in found:
+        raise FlowProblem(found["problem"])
+    return FlowDescription(**found)
+
+
+async def _ask(entrypoint: str, directory: Path, errors: IO[bytes], seconds: float) -> bytes:
+    """Return what the child answers; nothing if it could not."""
     read, write = os.pipe()
     try:
         child = await asyncio.create_subprocess_exec(
@@ -76,7 +90,7 @@ async def describe_flow(entrypoint: str, directory: Path, *, seconds: float = _S
             cwd=directory,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=errors,
             pass_fds=(write,),
             start_new_session=True,
         )
@@ -84,22 +98,18 @@ async def describe_flow(entrypoint: str, directory: Path, *, seconds: float = _S
         os.close(write)
     reading = asyncio.create_task(asyncio.to_thread(_read_all, read))
     try:
-        errors = await _wait(child, seconds)
+        await _wait(child, seconds)
     finally:
         # The child has been killed by now, so this ends.
         answer = await reading
         os.close(read)
-    if not answer:
-        raise FlowProblem(f"{entrypoint} can't be imported from {directory}: {_last_line(errors)}")
-    found = msgspec.json.decode(answer)
-    if "problem" in found:
-        raise FlowProblem(found["problem"])
-    return FlowDescription(**found)
+    return answer
 
 
-async def _wait(child: asyncio.subprocess.Process, seconds: float) -> str:
+async def _wait(child: asyncio.subprocess.Process, seconds: float) -> None:
     try:
-        _, errors = await asyncio.wait_for(child.communicate(), seconds)
+        async with asyncio.timeout(seconds):
+            await child.wait()
     except TimeoutError:
         raise FlowProblem(
             f"its import took longer than {seconds:g} s; move work out of the module's top level"
@@ -108,7 +118,7 @@ async def _wait(child: asyncio.subprocess.Process, seconds: float) -> str:
         # The child's own children would otherwise keep the answer's pipe open.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-    return errors.decode(errors="replace")
+        await child.wait()
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -120,6 +130,7 @@ def _read_all(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _last_line(errors: str) -> str:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+def _last_line(errors: IO[bytes]) -> str:
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _MOST_BYTES))
+    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
     return lines[-1][:500] if lines else "it ended without a word"

@@ -119,7 +119,8 @@ class Outgoing:
                 log.warning("outgoing-waits", reason=str(problem))
                 pause = _RETRY
             try:
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -5,7 +5,6 @@ Events of a run come from several processes (server, worker, the flow's own) and
 next one, which is three statements, however many events it takes into account.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.states import FINAL, StateType, allowed
 from tocsin_events.arrival import event_of
 from tocsin_events.bus import Bus, Work
+from tocsin_events.ending import run_together
 from tocsin_events.instant import parse_rfc3339
 from tocsin_events.streams import EVENTS, LOGS, event_filters
 from tocsin_events.upsert import insert_into
@@ -85,23 +85,15 @@ class RunTracker:
 
     async def run(self) -> None:
         """Follow the events and logs of runs until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            subjects = event_filters(["flow-run.*"])
-            group.create_task(
-                self._bus.consume(
-                    EVENTS, "run-tracker", subjects, self._take_event, concurrency=_TOGETHER, max_deliver=None
-                )
-            )
-            group.create_task(
-                self._bus.consume(
-                    LOGS,
-                    "run-logs",
-                    ["tocsin.logs.>"],
-                    self._take_line,
-                    concurrency=_TOGETHER,
-                    max_deliver=None,
-                )
-            )
+        subjects = event_filters(["flow-run.*"])
+        await run_together(
+            self._bus.consume(
+                EVENTS, "run-tracker", subjects, self._take_event, concurrency=_TOGETHER, max_deliver=None
+            ),
+            self._bus.consume(
+                LOGS, "run-logs", ["tocsin.logs.>"], self._take_line, concurrency=_TOGETHER, max_deliver=None
+            ),
+        )
 
     async def see(self, view: EventView) -> None:
         """Take one event of a run into account; a second time changes nothing."""

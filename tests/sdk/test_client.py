@@ -96,6 +96,7 @@ def api() -> Iterator[Api]:
     config = uvicorn.Config(api.app(), port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     socket = config.bind_socket()
+    socket.listen()  # or a request before the thread gets there is refused
     api.url = f"http://127.0.0.1:{socket.getsockname()[1]}"
     thread = threading.Thread(target=server.run, args=([socket],))
     thread.start()

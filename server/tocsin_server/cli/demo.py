@@ -39,8 +39,9 @@ def command(once: bool) -> None:
 
     began = time.monotonic()
     console = _console()
-    # A service manager's way to say Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGTERM is a service manager's way to say Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with demo_server() as demo:
         failure = _tell(console, demo)
         try:
@@ -154,5 +155,13 @@ def _console() -> "Console":
     return Console(width=width, no_color=not colour, color_system="auto" if colour else None, highlight=False)
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Ctrl-C under a type of its own.
+
+    Where a plain `KeyboardInterrupt` passes through an `exec` (making a dataclass at an import, say), CPython ends by
+    SIGINT later on, although it was caught: `run_eval_code_obj` in pythonrun.c.
+    """
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal handlers are called
-    raise KeyboardInterrupt
+    raise _Interrupted
