@@ -29,7 +29,9 @@ async def failure() -> None:
 
 async def test_a_task_that_did_not_hear_is_asked_again():
     deaf = Deaf()
-    assert await end(asyncio.create_task(deaf.run()), patience=0.01) is None
+    task = asyncio.create_task(deaf.run())
+    await asyncio.sleep(0)
+    assert await end(task, patience=0.01) is None
     assert deaf.asked == 2
 
 
