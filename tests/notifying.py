@@ -66,7 +66,7 @@ def make_service(
     return service
 
 
-async def until(condition: Callable[[], Awaitable[Any]], *, within: float = 20) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], *, within: float = 60) -> Any:
     """Wait until a condition holds, and return what it gave."""
     async with asyncio.timeout(within):
         while not (found := await condition()):

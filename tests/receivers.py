@@ -43,7 +43,7 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def received(self, count: int, *, within: float = 20) -> list[Request]:
+    async def received(self, count: int, *, within: float = 60) -> list[Request]:
         """Wait until so many requests have come, and return all."""
         async with asyncio.timeout(within):
             while len(self.requests) < count:

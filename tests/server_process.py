@@ -37,7 +37,7 @@ class ServerProcess:
         """Return an HTTP client of its API; with its admin key unless another is given (empty for none)."""
         wanted = self.key if key is None else key
         headers = {"Authorization": f"Bearer {wanted}"} if wanted else {}
-        return httpx2.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30)
+        return httpx2.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=60)
 
     def cli(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run ``tocsin`` against it."""
@@ -122,7 +122,7 @@ def ready_server(process: subprocess.Popen[str], data_dir: Path) -> ServerProces
     return ServerProcess(process, told["url"], told["nats"], data_dir, (data_dir / "api-key").read_text())
 
 
-def eventually(ask: Callable[[], T], *, seconds: float = 15) -> T:
+def eventually(ask: Callable[[], T], *, seconds: float = 60) -> T:
     """Ask until the answer is true, and return it."""
     end = time.monotonic() + seconds
     while True:

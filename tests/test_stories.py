@@ -97,17 +97,17 @@ def test_an_outside_event_starts_a_run_with_a_typed_parameter_and_three_failures
     with running_server(tmp_path / "data") as server:
         assert server.cli("apply", str(project)).returncode == 0
         landed(server, "good", 42)
-        (completed,) = eventually(lambda: runs(server, "completed"), seconds=30)
-        logs = eventually(lambda: server.cli("runs", "logs", completed["id"]).stdout, seconds=10)
+        (completed,) = eventually(lambda: runs(server, "completed"), seconds=60)
+        logs = eventually(lambda: server.cli("runs", "logs", completed["id"]).stdout, seconds=60)
         assert "rows are int" in logs
         for number in (1, 2, 3):
             landed(server, f"bad-{number}", -number)
-        (message,) = eventually(lambda: items(server.read("inbox", "ls")), seconds=30)
+        (message,) = eventually(lambda: items(server.read("inbox", "ls")), seconds=60)
         assert message["title"] == "nightly paused after 3 failures"
         (deployment,) = items(server.read("deployments", "ls"))
         assert deployment["paused"]
         landed(server, "late", 5)
-        (skipped,) = eventually(lambda: runs(server, "skipped"), seconds=30)
+        (skipped,) = eventually(lambda: runs(server, "skipped"), seconds=60)
         assert "three-strikes" in skipped["state_message"]
         assert len(runs(server, "failed")) == 3
 

@@ -108,7 +108,7 @@ class Rig:
         """Return all firings on the bus, when there are at least so many."""
         found: list[EventView] = []
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             contextlib.aclosing(self.bus.read_events(0, heartbeat=0.2)) as batches,
         ):
             async for batch in batches:
@@ -123,7 +123,7 @@ class Rig:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -18,7 +18,7 @@ async def _publish(bus: Bus, amount: int, type_: str = "order.placed") -> list[i
 
 async def _read(batches: AsyncIterator[list[Delivered]], amount: int) -> list[Delivered]:
     found: list[Delivered] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for batch in batches:
             found += batch
             if len(found) >= amount:

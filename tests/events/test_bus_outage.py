@@ -20,7 +20,7 @@ from tocsin_events.streams import RUNS
 
 
 async def kill(server: NatsServer, number: int = signal.SIGKILL) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while server.pid is None:
             await asyncio.sleep(0.01)
         os.kill(server.pid, number)
@@ -101,16 +101,16 @@ async def test_a_queue_is_worked_through_although_the_server_is_killed(
 
 async def test_publishing_while_the_bus_is_gone_fails_at_once(nats_server: NatsServer, bus: Bus) -> None:
     await nats_server.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while bus.connected:
             await asyncio.sleep(0.005)
     # Attempts that each waited for an acknowledgement would take much longer.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in range(20):
             with pytest.raises(BusUnavailable, match="not connected"):
                 await bus.publish(b"{}", type="a", key="1")
     await nats_server.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not bus.connected:
             await asyncio.sleep(0.01)
     assert await bus.publish(b"{}", type="a", key="1") == 1
@@ -121,7 +121,7 @@ async def test_a_server_that_hangs_is_noticed(nats_server: NatsServer, bus: Bus)
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             with pytest.raises(BusUnavailable, match="acknowledged within"):
                 await bus.publish(b"{}", type="a", key="1")
     finally:
@@ -136,12 +136,12 @@ async def test_a_server_that_does_not_let_us_in_for_a_while_does_not_end_the_att
     await nats_server.stop()
     stranger = NatsServer(tmp_path / "stranger", durability="relaxed", port=port)
     await stranger.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "uthorization" not in str(bus.client.last_error):
             await asyncio.sleep(0.01)
     await stranger.stop()
     await nats_server.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not bus.connected:
             await asyncio.sleep(0.01)
     assert await bus.publish(b"{}", type="a", key="1") == 1

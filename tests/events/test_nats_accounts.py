@@ -35,7 +35,7 @@ class Connected:
 
     async def refusal(self) -> str:
         """Wait until the server has refused something, and return what it said of the last."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.refused:
                 await asyncio.sleep(0.01)
         return self.refused[-1]
@@ -204,7 +204,7 @@ async def test_the_configuration_in_the_documentation_is_that_of_the_embedded_se
         stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := list(tmp_path.glob("*.ports"))) or not found[0].read_text():
                 await asyncio.sleep(0.01)
         url = found[0].read_text().split('"')[3]

@@ -24,7 +24,7 @@ async def working(bus: Bus, handler: Any, **terms: Any) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -34,7 +34,7 @@ async def left(bus: Bus) -> int:
 
 
 async def until_empty(bus: Bus) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await left(bus):
             await asyncio.sleep(0.005)
 

@@ -47,7 +47,7 @@ async def recording(bus: Bus, store: EventStore) -> AsyncIterator[Recorder]:
 
 
 async def until(condition: Callable[[], Awaitable[Any] | Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = condition()
             if await answer if isinstance(answer, Awaitable) else answer:

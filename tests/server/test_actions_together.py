@@ -215,7 +215,7 @@ async def test_firings_off_the_bus_make_batches_and_lose_nothing(room: Room, bus
     made: list[None] = []
     with commits(room, lambda: made.append(None)):
         task = asyncio.create_task(room.runner.run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(await room.results.of_firing("f299")) < 2:
                 await asyncio.sleep(0.02)
         await end(task)

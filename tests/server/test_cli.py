@@ -134,7 +134,7 @@ def test_ctrl_c_ends_a_waiting_command_with_130(server: ServerProcess, slow: str
             eventually(lambda: server.cli("events", "emit", "test.tailed", "--resource", "test/1"))
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said

@@ -111,7 +111,7 @@ def test_a_signal_after_the_story_ends_the_demo_well_and_leaves_no_process(tmp_p
         read_until(process, "until Ctrl-C")
         read_until(process, "--broken")
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert_nothing_is_left(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_a_signal_within_the_story_interrupts_it_and_leaves_no_process(
     with demo(tmp_path) as process:
         read_until(process, word)
         process.send_signal(number)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
     assert_nothing_is_left(tmp_path)
 
 

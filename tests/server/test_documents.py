@@ -127,7 +127,7 @@ def test_what_a_flow_did_before_the_server_started_is_there_afterwards(tmp_path:
             assert "orders.loaded" in shell.read("tocsin events ls")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def test_the_test_of_the_first_flow_passes_as_printed(shell: Shell):

@@ -25,7 +25,7 @@ def test_a_bus_that_dies_comes_back_and_nothing_accepted_is_lost(tmp_path: Path)
     with running_server(tmp_path) as server, server.client() as client:
         assert post_events(client, [event(id=f"before-{number}") for number in range(50)]).status_code == 202
         os.kill(int((tmp_path / "nats" / "nats.pid").read_text()), signal.SIGKILL)
-        assert eventually(lambda: post_events(client, [event(id="after")]).status_code == 202, seconds=30)
+        assert eventually(lambda: post_events(client, [event(id="after")]).status_code == 202, seconds=60)
         found = eventually(lambda: len(client.get("/events", params={"limit": 100}).json()["items"]) >= 51)
         assert found
         assert eventually(lambda: httpx2.get(f"{server.url}/readyz").status_code == 200)

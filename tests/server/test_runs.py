@@ -143,7 +143,7 @@ async def test_a_run_committed_while_the_bus_was_away_is_handed_out_when_it_is_b
         sweeper = asyncio.create_task(rooms.outgoing.run())
         try:
             await nats_server.start()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while await rooms.outgoing.waiting():
                     await asyncio.sleep(0.05)
         finally:

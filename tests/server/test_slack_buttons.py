@@ -112,7 +112,7 @@ def signed(body: bytes, *, secret: str = SECRET, age: int = 0) -> dict[str, str]
 
 
 async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> int:
-    async with httpx2.AsyncClient(timeout=10) as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         answer = await client.post(url, content=body, headers=signed(body) if headers is None else headers)
     return answer.status_code
 

@@ -70,7 +70,7 @@ def type_in(command: Command, environment: Mapping[str, str]) -> None:
 
     answers: list[str] = []
     try:
-        eventually(once, seconds=75 if "milk" in str(command.printed) else 15)
+        eventually(once, seconds=75 if "milk" in str(command.printed) else 60)
     except AssertionError:
         pytest.fail(f"{command.line}\nwas to print {command.printed}, and printed last\n{answers[-1]}")
 
