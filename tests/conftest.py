@@ -1,6 +1,7 @@
 """Fixtures that tests of several rooms share."""
 
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -41,6 +42,14 @@ async def postgres_url(postgres_server: str) -> str:
     finally:
         await connection.close()
     return f"{postgres_server}/{name}"
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port of loopback where nobody listens, and nobody will: it is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

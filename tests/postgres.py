@@ -29,20 +29,33 @@ def cluster() -> Iterator[str]:
     user = _user() if os.getuid() == 0 else None
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    data, port = folder / "data", _free_port()
+    data = folder / "data"
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     assert initdb is not None
     assert pg_ctl is not None
     try:
         _run(user, [initdb, "-D", str(data), "-U", "tocsin", "--auth=trust", "-E", "UTF8", "--no-sync"])
-        options = f"-h 127.0.0.1 -p {port} -k {folder} {_FAST}"
-        _run(user, [pg_ctl, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"])
+        port = _start(user, [pg_ctl, "-D", str(data), "-w", "-l", str(folder / "log")], folder)
         try:
             yield f"postgresql://tocsin@127.0.0.1:{port}"
         finally:
             _run(user, [pg_ctl, "-D", str(data), "-m", "immediate", "-w", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(user: pwd.struct_passwd | None, command: list[str], folder: Path) -> int:
+    """Start the server and return its port. Somebody may take a port that was free before the server does."""
+    for last in (False, False, True):
+        port = _free_port()
+        try:
+            _run(user, [*command, "-o", f"-h 127.0.0.1 -p {port} -k {folder} {_FAST}", "start"])
+        except RuntimeError:
+            if last:
+                raise
+        else:
+            return port
+    raise AssertionError
 
 
 def _run(user: pwd.struct_passwd | None, command: list[str]) -> None:

@@ -114,6 +114,9 @@ class RunProcess:
         _, open_still = await asyncio.wait(self._readers, timeout=_LAST_WORDS_SECONDS)
         for reader in open_still:
             reader.cancel()
+        if open_still:
+            # asyncio has no other way to let go of a pipe that somebody else holds open.
+            self._process._transport.close()  # type: ignore[attr-defined]
         return Ending(code, tuple(self._last), reported=self._was_reported())
 
     def signal(self, number: signal.Signals) -> None:

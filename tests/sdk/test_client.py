@@ -151,10 +151,10 @@ BATCH = "application/cloudevents-batch+json"
     "make", [lambda url: Client(Server(url)), lambda url: Client(Server("http://[::1]:1"))]
 )
 def test_nobody_at_the_url_is_unreachable_and_says_what_to_do(
-    make: Callable[[str], Client], unused_tcp_port: int
+    make: Callable[[str], Client], refusing_port: int
 ) -> None:
     with (
-        make(f"http://127.0.0.1:{unused_tcp_port}") as client,
+        make(f"http://127.0.0.1:{refusing_port}") as client,
         pytest.raises(Unreachable, match="tocsin server start"),
     ):
         client.get("status/200")

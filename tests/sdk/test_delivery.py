@@ -78,9 +78,9 @@ async def test_a_server_without_streams_takes_nothing(nats_server: NatsServer) -
     link.close()
 
 
-async def test_nobody_at_the_address_is_a_link_that_is_down(unused_tcp_port: int) -> None:
+async def test_nobody_at_the_address_is_a_link_that_is_down(refusing_port: int) -> None:
     with pytest.raises(LinkDown, match="can't be reached"):
-        NatsLink(BusAddress(f"nats://127.0.0.1:{unused_tcp_port}"))
+        NatsLink(BusAddress(f"nats://127.0.0.1:{refusing_port}"))
 
 
 async def test_log_lines_reach_the_bus(bus: Bus, nats_server: NatsServer) -> None:
@@ -293,14 +293,15 @@ async def test_forked_and_spawned_children_deliver_their_own_events(
 
 
 async def test_a_bus_that_does_not_answer_delays_no_script(
-    script: Callable[[str], Path], unused_tcp_port: int, own_folders: Path
+    script: Callable[[str], Path], own_folders: Path
 ) -> None:
     async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
-    server = await asyncio.start_server(hold, "127.0.0.1", unused_tcp_port)
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
     environment = {
-        "TOCSIN_NATS_URL": f"nats://127.0.0.1:{unused_tcp_port}",
+        "TOCSIN_NATS_URL": f"nats://127.0.0.1:{port}",
         "TOCSIN_OUTBOX__FLUSH_SECONDS": "0.3",
     }
     async with asyncio.timeout(60):

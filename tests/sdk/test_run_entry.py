@@ -181,7 +181,8 @@ async def test_sigterm_cancels_the_run(flows: Path, own_folders: Path, function:
     process.stdin.close()
     assert await process.stdout.readline() == b"waiting\n"
     process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 143
+    await process.communicate()
+    assert process.returncode == 143
     cancelled = left_behind(own_folders)[-1]
     assert cancelled["type"] == "flow-run.cancelled"
     assert cancelled["data"]["payload"]["message"] != "" or function == "later"
