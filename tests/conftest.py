@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
@@ -14,10 +15,14 @@ import postgres
 from tocsin_events.bus import Bus
 from tocsin_events.nats_server import NatsServer
 
+# How long an example takes says nothing about it: a machine may be slow.
+_PATIENT: Final[dict[str, Any]] = {
+    "deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}  # fmt: skip
+hypothesis.settings.register_profile("tocsin", **_PATIENT)
 # CI must say the same of the same commit; what chance finds is for those who can look into it at once.
-hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile("tocsin-ci", derandomize=True, print_blob=True, **_PATIENT)
+hypothesis.settings.load_profile("tocsin-ci" if os.environ.get("CI") else "tocsin")
 
 
 @pytest.fixture(scope="session")

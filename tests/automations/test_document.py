@@ -185,13 +185,13 @@ def small(parsed: Parsed) -> None:
     assert all(problem.line >= 1 and problem.column >= 1 for problem in parsed.problems)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(_yaml_bits, st.text(max_size=200)))
 def test_no_text_breaks_the_reader(text: str) -> None:
     small(read(text, "f"))
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     small(read(body, "f"))
@@ -213,7 +213,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), _json, min_size=1))
 def test_json_written_as_yaml_reads_back_equal(value: dict[str, Any]) -> None:
     class Writer(yaml.SafeDumper):
