@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 
 import tocsin_notifiers.store  # noqa: F401 - declares the tables
 from firings import fired
+from on_the_bus import events_on
 from tocsin_events.bus import Bus
 from tocsin_events.view import EventView
 from tocsin_notifiers.address_guard import AddressGuard
@@ -76,12 +77,7 @@ async def until(condition: Callable[[], Awaitable[Any]], *, within: float = 60) 
 
 async def events_of(bus: Bus, *types: str) -> list[EventView]:
     """All events on the bus of some types, in order."""
-    found = []
-    async for batch in bus.read_events(0, heartbeat=0.3):
-        if not batch:
-            return [view for view in found if view.type in types]
-        found += [EventView.decode(one.body, received=one.received, sequence=one.sequence) for one in batch]
-    return found
+    return [view for view in await events_on(bus) if view.type in types]
 
 
 async def delivered(service: Notifications, id_: str) -> list[Delivery] | None:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from on_the_bus import events_on
 from tocsin_events.bus import Bus
-from tocsin_events.streams import EVENTS
+from tocsin_events.pattern import matches
 from tocsin_events.view import EventView
 from tocsin_server.db import metadata, open_engine
 from tocsin_server.deployment import Deployment
@@ -54,17 +55,7 @@ class Rooms:
     async def events(self, pattern: str = ">") -> list[EventView]:
         """Return everything that is on the bus."""
         await self.outgoing.flush()
-        state = await self.bus.state(EVENTS)
-        found: list[EventView] = []
-        if not state.messages:
-            return found
-        async for batch in self.bus.read_events(0, patterns=[pattern], heartbeat=0.2):
-            if not batch:
-                break
-            found += [
-                EventView.decode(one.body, received=one.received, sequence=one.sequence) for one in batch
-            ]
-        return found
+        return [view for view in await events_on(self.bus) if matches(pattern, view.type)]
 
     async def types(self, pattern: str = ">") -> list[str]:
         """Return the types of everything that is on the bus."""

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
+from on_the_bus import events_on
 from tocsin_automations.history import StoredHistory
 from tocsin_automations.revising import Reviser
 from tocsin_automations.revisions import Revisions
@@ -97,12 +98,7 @@ class Rig:
 
     async def events(self, type_: str) -> list[EventView]:
         """Return all events of a type that are on the bus now."""
-        async with contextlib.aclosing(self.bus.read_events(0, patterns=[type_], heartbeat=0.5)) as batches:
-            async for batch in batches:
-                return [
-                    EventView.decode(one.body, received=one.received, sequence=one.sequence) for one in batch
-                ]
-        raise AssertionError
+        return [view for view in await events_on(self.bus) if view.type == type_]
 
     async def fired(self, count: int) -> list[EventView]:
         """Return all firings on the bus, when there are at least so many."""

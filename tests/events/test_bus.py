@@ -66,10 +66,15 @@ async def test_a_quiet_bus_gives_an_empty_list_so_that_the_reader_can_look_at_it
 
 async def test_reading_from_now_on_leaves_out_what_was_there(bus: Bus) -> None:
     await _publish(bus, 3)
-    batches = bus.read_events(None, heartbeat=0.05)
-    assert await anext(batches) == []
-    await _publish(bus, 1)
-    assert [message.sequence for message in await _read(batches, 1)] == [4]
+    found: list[Delivered] = []
+    async with asyncio.timeout(60):
+        async for batch in bus.read_events(None, heartbeat=0.05):
+            found += batch
+            if found:
+                break
+            # Nobody is told when the reading has begun: what is published until then may be left out, too.
+            await _publish(bus, 1)
+    assert found[0].sequence > 3
 
 
 @pytest.mark.parametrize(
