@@ -70,6 +70,33 @@ def test_going_back_after_for_but_before_the_decision_fires_and_resolves() -> No
     assert told.times == ["5m5s", "5m5s!"]
 
 
+def test_what_went_back_before_the_decision_fires_with_the_figure_that_crossed() -> None:
+    told = Story(when={**AVG, "for": "5m"}).event("m", "0s", v=9).event("m", "5m2s", v=0).until("6m")
+    assert [one.firing.value for one in told.decisions if one.firing and one.firing.state == "firing"] == [9]
+
+
+def test_back_and_beyond_again_before_the_decision_fires_and_resolves_and_waits_anew() -> None:
+    told = Story(when={**AVG, "for": "5m"}).event("m", "0s", v=9).event("m", "5m1s", v=0)
+    told.event("m", "5m2s", v=99).until("5m6s")
+    assert told.times == ["5m5s", "5m5s!"]
+    # At 10m the 9 leaves, at 15m1s the 0: it stays beyond until the 99 leaves.
+    assert told.until("1h").times == ["5m5s", "5m5s!", "10m7s", "15m7s!"]
+
+
+def test_edges_are_told_in_the_order_of_their_times() -> None:
+    when = {"event": "m", "value": "data.v", "aggregate": "avg", "over": "10s", "below": 5}
+    told = Story(when=when).event("m", "0s", v=100).event("m", "1s", v=0)
+    # At 10s the 100 leaves: below, to be told when the grace is over. What comes after it waits for it.
+    told.event("m", "11s", v=100).event("m", "12s", v=-200).until("14s")
+    assert (told.times, told.outcomes[-1]) == ([], "waiting")
+    assert told.until("15s").times == ["15s", "15s!", "15s"]
+
+
+def test_a_number_of_any_size_is_taken() -> None:
+    told = Story(when=AVG).event("m", "0s", v=10**30).event("m", "1m", v=-(10**30)).event("m", "2m", v=2**63)
+    assert told.times == ["0s", "1m!", "2m"]
+
+
 def test_an_event_without_the_value_is_no_match_and_a_text_an_error() -> None:
     told = Story(when=AVG).event("m", "0s").event("m", "1s", v="9").event("m", "2s", v=True)
     assert told.outcomes == ["no_match", "condition_error", "condition_error"]

@@ -2,7 +2,9 @@
 
 What fires is the edge, not the level. The window is evaluated at each event and each time that a value leaves it; the
 latest such instant is ``as_of``, and it never goes back: an event that arrives out of order counts from then on. A
-crossing by an event fires at once; one that needs `for`, or that a leaving value brought about, fires by a timer.
+crossing by an event fires at once; one that needs `for`, or that a leaving value brought about, fires by a timer. They
+are told in the order in which they happened: a crossing waits for those before it, and with each that was over when
+it fired goes its way back.
 """
 
 import math
@@ -77,14 +79,26 @@ class _Value(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True)
     number: int | float
 
 
+class _Crossing(msgspec.Struct, gc=False, array_like=True):
+    """The figure crossed the bound at an event time; it fires at the clock ``due``, unless it goes back too soon.
+
+    ``back``: it went back, but had stayed for long enough.
+    """
+
+    time: int
+    due: int
+    figure: int | float | None
+    back: bool = False
+
+
 class _Window(Kept, gc=False, array_like=True):
-    """``since``: crossings whose `for` has not been decided; ``alarmed``: it fired and did not go back since."""
+    """``crossings``: those not decided yet, in order; ``alarmed``: it fired and did not go back since."""
 
     values: list[_Value] = msgspec.field(default_factory=list)
     as_of: int = 0
     outside: bool = False
     alarmed: bool = False
-    since: list[int] = msgspec.field(default_factory=list)
+    crossings: list[_Crossing] = msgspec.field(default_factory=list)
     last: Ref | None = None
 
 
@@ -123,31 +137,24 @@ class _Aggregate(Trigger[_Window]):
         del state.values[: -MOST_VALUES or None]
         state.as_of = max(state.as_of, ref.time)
         state.last = ref
-        was_outside = state.outside
-        signals += self._turn(state, state.as_of)
-        if state.outside and not was_outside and not self.lasts:
-            state.since.remove(state.as_of)
-            signals.append(self._fire(state, state.as_of, ref))
+        at_once = None if self.lasts else sighting.now
+        signals += self._turn(state, state.as_of, at_once)
+        signals += self._decided(state, sighting.now)
         return self._say(state, signals)
 
     def due(self, state: _Window) -> int | None:
-        dues = [state.since[0] + self.lasts + self.grace] if state.since else []
+        dues = [state.crossings[0].due] if state.crossings else []
         if state.values:
             dues.append(state.values[0].ref.time + self.over + self.grace)
         return min(dues, default=None)
 
     def expire(self, state: _Window, at: int) -> Verdict:
         signals = self._leave(state, at - self.grace - self.over)
-        while state.since and state.since[0] + self.lasts + self.grace <= at:
-            since = state.since.pop(0)
-            signals.append(self._fire(state, since + self.lasts, state.last))
-            if not state.outside:
-                state.alarmed = False
-                signals.append(Recovery(state.last))
+        signals += self._decided(state, at)
         return Verdict(Outcome.NO_MATCH, signals=tuple(signals))
 
     def is_empty(self, state: _Window) -> bool:
-        return not (state.values or state.since or state.alarmed or state.outside)
+        return not (state.values or state.crossings or state.alarmed or state.outside)
 
     def reason(self, fire: Fire) -> str:
         bounds = {"above": self.above, "below": self.below}
@@ -177,7 +184,8 @@ class _Aggregate(Trigger[_Window]):
             return Verdict(Outcome.CONDITION_ERROR, {"why": f"{value}, in value"})
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             return Verdict(Outcome.CONDITION_ERROR, {"why": "value is not a number"})
-        return value
+        # A state is stored with whole numbers of 64 bits at most.
+        return value if isinstance(value, float) or abs(value) < 2**63 else float(value)
 
     def _leave(self, state: _Window, until: int) -> list[Fire | Recovery]:
         """Let the values leave that happened at or before an instant, one time after the other."""
@@ -192,26 +200,45 @@ class _Aggregate(Trigger[_Window]):
             signals += self._turn(state, state.as_of)
         return signals
 
-    def _turn(self, state: _Window, time: int) -> list[Recovery]:
-        """Note that the figure crossed the bound or went back at an instant."""
+    def _turn(self, state: _Window, time: int, due: int | None = None) -> list[Recovery]:
+        """Note that the figure crossed the bound or went back at an instant.
+
+        A crossing is decided when its `for` and the grace are over, unless told ``due``.
+        """
         outside = self._is_outside(state)
         if outside == state.outside:
             return []
         state.outside = outside
         if outside:
-            state.since.append(time)
+            due = time + self.lasts + self.grace if due is None else due
+            state.crossings.append(_Crossing(time, due, self._figure(state)))
             return []
-        state.since = [
-            since for since in state.since if since + self.lasts <= time and (self.lasts or since < time)
-        ]
-        recovered = state.alarmed
+        if state.crossings:
+            self._end(state, time)
+            return []
         state.alarmed = False
-        return [Recovery(state.last)] if recovered else []
+        return [Recovery(state.last)]
 
-    def _fire(self, state: _Window, time: int, event: Ref | None) -> Fire:
-        state.alarmed = True
-        refs = tuple(value.ref for value in state.values)
-        return Fire(time, event, refs, len(refs), self._figure(state))
+    def _end(self, state: _Window, time: int) -> None:
+        """Note that the latest crossing is over: it counts only if it stayed for long enough."""
+        latest = state.crossings[-1]
+        if latest.time + max(self.lasts, 1) <= time:
+            latest.back = True
+        else:
+            state.crossings.pop()
+
+    def _decided(self, state: _Window, at: int) -> list[Fire | Recovery]:
+        """Fire for the crossings that are decided at a clock, each with its way back if it went back since."""
+        signals: list[Fire | Recovery] = []
+        while state.crossings and state.crossings[0].due <= at:
+            crossing = state.crossings.pop(0)
+            state.alarmed = not crossing.back
+            figure = crossing.figure if crossing.back else self._figure(state)
+            refs = tuple(value.ref for value in state.values)
+            signals.append(Fire(crossing.time + self.lasts, state.last, refs, len(refs), figure))
+            if crossing.back:
+                signals.append(Recovery(state.last))
+        return signals
 
     def _figure(self, state: _Window) -> float | None:
         if not state.values:
@@ -234,9 +261,8 @@ class _Aggregate(Trigger[_Window]):
             "need": self.min_events,
             "value": self._figure(state),
         }
-        if state.since:
-            until = state.since[0] + self.lasts + self.grace
-            return Verdict(Outcome.WAITING, {**detail, "until": until}, tuple(signals))
+        if state.crossings:
+            return Verdict(Outcome.WAITING, {**detail, "until": state.crossings[0].due}, tuple(signals))
         figure = detail["value"]
         bounds = " or ".join(
             f"{word} {bound:g}"
