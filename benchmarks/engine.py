@@ -17,7 +17,9 @@ from tocsin_events.instant import SECOND
 from tocsin_events.view import EventView
 from tocsin_server.heap import long_lived_objects
 
-_START = 1_767_960_000 * SECOND
+START = 1_767_960_000 * SECOND
+"""When the events begin, in microseconds."""
+
 _EVENTS = 20_000
 _ROUNDS = 3
 
@@ -29,15 +31,25 @@ def measure() -> list[Figure]:
     return [_figure(*shape) for shape in _shapes()]
 
 
+def deployment_rules(count: int) -> list[Automation]:
+    """Return automations on the same event, one for each deployment."""
+    return [_rule(f"r{n}", "flow-run.failed", f'deployment.id == "deployment-{n}"') for n in range(count)]
+
+
+def deployment_events(deployments: int, count: int, *, first: int = 0) -> list[bytes]:
+    """Return events of so many deployments in turn, from the ``first`` on."""
+    return [
+        state_event(n, deployment=f"deployment-{first + n % deployments}", time=START + n * 1_000)
+        for n in range(count)
+    ]
+
+
 def _shapes() -> Iterator[Shape]:
     for count in (1, 100, 1_000, 10_000):
         yield (
             f"(a) {count:,} rules, one per deployment",
-            [_rule(f"r{n}", "flow-run.failed", f'deployment.id == "deployment-{n}"') for n in range(count)],
-            [
-                state_event(n, deployment=f"deployment-{n % max(count, 1_000)}", time=_START + n * 1_000)
-                for n in range(_EVENTS)
-            ],
+            deployment_rules(count),
+            deployment_events(max(count, 1_000), _EVENTS),
             "≥ 50 k/s at 1,000 rules; 10,000 at most 20 % slower",
         )
     for count in (1_000, 10_000):
@@ -45,7 +57,7 @@ def _shapes() -> Iterator[Shape]:
             f"(b) {count:,} rules on distinct types",
             [_rule(f"r{n}", f"type-{n}.failed") for n in range(count)],
             [
-                state_event(n, type_=f"type-{n % count}.failed", time=_START + n * 1_000)
+                state_event(n, type_=f"type-{n % count}.failed", time=START + n * 1_000)
                 for n in range(_EVENTS)
             ],
             "≥ 50 k/s at 1,000 rules; 10,000 at most 20 % slower",
@@ -61,7 +73,7 @@ def _shapes() -> Iterator[Shape]:
             )
             for n in range(50)
         ],
-        [state_event(n, time=_START + n * 1_000) for n in range(_EVENTS // 2)],
+        [state_event(n, time=START + n * 1_000) for n in range(_EVENTS // 2)],
         "≥ 8 k/s",
     )
     yield (
@@ -80,7 +92,7 @@ def _shapes() -> Iterator[Shape]:
             )
         ],
         [
-            state_event(n, deployment=f"key-{n * 7919 % 100_000}", time=_START + n * 1_000)
+            state_event(n, deployment=f"key-{n * 7919 % 100_000}", time=START + n * 1_000)
             for n in range(100_000)
         ],
         "≥ 40 k/s",
@@ -93,7 +105,7 @@ def _rule(name: str, event: str, where: str | None = None) -> Automation:
 
 
 def _figure(what: str, automations: list[Automation], bodies: list[bytes], goal: str) -> Figure:
-    rules = Rules.build(automations, 1, _START)
+    rules = Rules.build(automations, 1, START)
     ours, limit = [], []
     # The server treats its long-lived objects so, too.
     with long_lived_objects():
@@ -106,15 +118,15 @@ def _figure(what: str, automations: list[Automation], bodies: list[bytes], goal:
 def _decode(bodies: list[bytes]) -> float:
     start = time.perf_counter()
     for number, body in enumerate(bodies, 1):
-        EventView.decode(body, received=_START + number * 1_000, sequence=number)
+        EventView.decode(body, received=START + number * 1_000, sequence=number)
     return time.perf_counter() - start
 
 
 def _evaluate(rules: Rules, bodies: list[bytes]) -> float:
-    state = initial_state(rules, _START)
+    state = initial_state(rules, START)
     gc.collect()
     start = time.perf_counter()
     for number, body in enumerate(bodies, 1):
-        view = EventView.decode(body, received=_START + number * 1_000, sequence=number)
+        view = EventView.decode(body, received=START + number * 1_000, sequence=number)
         state, _ = step(rules, state, view)
     return time.perf_counter() - start
