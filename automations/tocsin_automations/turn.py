@@ -64,7 +64,9 @@ class Turn:
             self.passage.run_ended(view)
         index = self.rules.index.of_type(view.type)
         if index.parts:
-            matched = self._match(view, index)
+            matched, missed = self._match(view, index)
+            for place, miss in missed.items():
+                self.ledger.missed(self.rules.parts[place], miss, view)
             if matched:
                 self._evaluate_all(view, number, matched)
         if self.rules.follows_matter:
@@ -83,8 +85,8 @@ class Turn:
             self._evaluate(part, view, ref, held.hits, held.arrived)
             self._release_followers(view, behind)
 
-    def _match(self, view: EventView, index: TypeIndex) -> dict[int, dict[str, int]]:
-        """Return the keys and selectors that an event passes, by part; count the other parts."""
+    def _match(self, view: EventView, index: TypeIndex) -> tuple[dict[int, dict[str, int]], dict[int, Miss]]:
+        """Return the keys and selectors that an event passes, by part; and why it passes none, or what went wrong."""
         state = self.state
         count = state.types.get(view.type)
         if count is None:
@@ -107,14 +109,19 @@ class Turn:
                 hits[key] = hits.get(key, 0) | selector.bit
             else:
                 matched[number] = {key: selector.bit}
-        for number, miss in missed.items():
-            if miss.outcome is Outcome.CONDITION_ERROR or number not in matched:
-                self.ledger.missed(self.rules.parts[number], miss, view)
-        return matched
+        for number in [number for number in missed if number in matched]:
+            if missed[number].outcome is not Outcome.CONDITION_ERROR:
+                del missed[number]
+        return matched, missed
 
     def _duplicate(self, view: EventView) -> None:
-        for number in self._match(view, self.rules.index.of_type(view.type)):
-            self.ledger.decide(self.rules.parts[number], None, Outcome.DUPLICATE, {}, view)
+        matched, missed = self._match(view, self.rules.index.of_type(view.type))
+        for number in sorted({*matched, *missed}):
+            part, miss = self.rules.parts[number], missed.get(number)
+            if miss is not None and miss.outcome is Outcome.NO_MATCH:
+                self.ledger.missed(part, miss, view)
+            else:
+                self.ledger.decide(part, None, Outcome.DUPLICATE, {}, view)
 
     def _evaluate_all(self, view: EventView, number: int, matched: dict[int, dict[str, int]]) -> None:
         state = self.state

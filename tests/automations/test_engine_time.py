@@ -108,6 +108,26 @@ def test_a_duplicate_does_not_restart_a_clock_or_close_anything() -> None:
     assert (story.times, story.outcomes) == ([], ["waiting", "satisfied", "duplicate"])
 
 
+def test_a_duplicate_whose_condition_fails_is_a_duplicate_and_no_second_error() -> None:
+    story = Story(when={"event": "x", "where": "1 / data.n > 0"})
+    story.event("x", "0s", id="a", n=0).event("x", "1s", id="a", n=0)
+    assert story.outcomes == ["condition_error", "duplicate"]
+    counted = {key[2]: count for key, count in story.state.take_counters().items()}
+    assert counted == {"condition_error": 1, "duplicate": 1}
+
+
+def test_a_duplicate_without_a_key_is_a_duplicate() -> None:
+    story = Story(when={"event": "x", "for_each": "data.k"}).event("x", "0s", id="a").event("x", "1s", id="a")
+    assert story.outcomes == ["no_key", "duplicate"]
+
+
+def test_a_duplicate_that_concerns_nobody_is_counted_as_no_match() -> None:
+    story = Story(when={"event": "x", "where": "data.n > 1"})
+    story.event("x", "0s", id="a", n=0).event("x", "1s", id="a", n=0)
+    assert story.outcomes == []
+    assert story.state.take_counters() == {("rule", "when", "no_match", "data.n > 1"): 2}
+
+
 def test_the_clock_never_goes_back() -> None:
     story = Story(when={"event": "x"}).event("x", "5s").event("x", "1s", arrives="4s")
     assert story.times == ["5s", "5s"]
