@@ -18,8 +18,11 @@ from nats.js.kv import KeyValue
 
 from tocsin_events.bus import Bus, BusUnavailable
 from tocsin_events.nats_accounts import CLAIMS_BUCKET
+from tocsin_server.outgoing import Message
 
 _KEPT_SECONDS: Final = 30 * 86_400.0
+
+_WISH: Final = b"1"
 
 BUS_TROUBLE: Final = (APIError, nats.errors.Error, TimeoutError, OSError)
 """What a call to the bus raises while it can't be reached."""
@@ -155,12 +158,12 @@ class RunClaims:
 
     async def ask_for_end(self, run_id: str) -> None:
         """Ask for a run's end; whoever executes it, or is handed it later, finds this."""
-        await self._bucket.put(f"cancel.{run_id}", b"1")
+        await self._bucket.put(_wish(run_id), _WISH)
 
     async def is_cancelled(self, run_id: str) -> bool:
         """Tell whether somebody asked for the run's end."""
         try:
-            await self._bucket.get(f"cancel.{run_id}")
+            await self._bucket.get(_wish(run_id))
         except KeyNotFoundError:
             return False
         return True
@@ -202,3 +205,23 @@ class Cancellations:
             await claims.ask_for_end(run_id)
         except BUS_TROUBLE as problem:
             raise BusUnavailable(f"the run can't be cancelled now: {problem}") from problem
+
+    async def prepare(self) -> None:
+        """Make sure that the bus can keep wishes, before one is staged with `wish`.
+
+        Raises:
+            BusUnavailable: it can't now.
+
+        """
+        try:
+            await RunClaims.open(self._bus.js)
+        except BUS_TROUBLE as problem:
+            raise BusUnavailable(f"no run can be cancelled now: {problem}") from problem
+
+    def wish(self, run_id: str) -> Message:
+        """Return the message by which the bus keeps what `ask` asks for: for a transaction's outgoing messages."""
+        return Message(f"$KV.{CLAIMS_BUCKET}.{_wish(run_id)}", f"cancel {run_id}", _WISH)
+
+
+def _wish(run_id: str) -> str:
+    return f"cancel.{run_id}"

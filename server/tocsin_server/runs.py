@@ -1,7 +1,7 @@
 """Runs: executions of flows, created once, handed out by the bus, and remembered."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -201,8 +201,38 @@ class Runs:
                 else f"run {row.name} was started by a script, not by a worker; end the script"
             )
         await self._cancellations.ask(id_)
-        await self._move(row, StateType.CANCELLING, origin)
+        async with self._engine.begin() as connection:
+            await self._move(connection, row, StateType.CANCELLING, origin)
+        self._outgoing.wake()
         return await self.get(id_)
+
+    async def prepare_cancelling(self) -> None:
+        """Make sure that runs can be cancelled, before `cancel_all`.
+
+        Raises:
+            BusUnavailable: they can't now.
+
+        """
+        await self._cancellations.prepare()
+
+    async def cancel_all(self, ids: Sequence[str], origin: Origin, connection: AsyncConnection) -> list[str]:
+        """Ask for the end of those runs that have not ended, within the caller's transaction; return which ones.
+
+        What asks for it goes to the bus in front of all that is staged later, a further run for instance. The caller
+        called `prepare_cancelling` before, and calls `Outgoing.wake` afterwards.
+        """
+        over = {*ENDED, StateType.CANCELLING.value}
+        query = (
+            select(RUNS)
+            .where(RUNS.c.id.in_(ids), RUNS.c.state.not_in(over), RUNS.c.order.is_not(None))
+            .order_by(RUNS.c.id)
+            .with_for_update()
+        )
+        rows = (await connection.execute(query)).all()
+        for row in rows:
+            await self._outgoing.stage(connection, [self._cancellations.wish(row.id)])
+            await self._move(connection, row, StateType.CANCELLING, origin)
+        return [row.id for row in rows]
 
     async def retry(self, id_: str, idempotency_key: str, origin: Origin, connection: AsyncConnection) -> Run:
         """Create a run like an ended one, with its parameters and tags, within the caller's transaction.
@@ -254,7 +284,7 @@ class Runs:
         await self._outgoing.stage(connection, _messages(order, stored, now, now + request.delay))
         return await self.get(order.run_id, connection), True
 
-    async def _move(self, row: Any, state: StateType, origin: Origin) -> None:
+    async def _move(self, connection: AsyncConnection, row: Any, state: StateType, origin: Origin) -> None:
         order = decode_order(row.order)
         now = _now()
         event = state_event(order, state, time=now, message=origin.reason, previous=row.state)
@@ -263,10 +293,8 @@ class Runs:
             .where(RUNS.c.id == row.id, RUNS.c.state == row.state)
             .values(state=state.value, state_name=state.label, state_message=origin.reason, state_time=now)
         )
-        async with self._engine.begin() as connection:
-            if (await connection.execute(change)).rowcount:
-                await self._outgoing.stage(connection, [_event_message(event)])
-        self._outgoing.wake()
+        if (await connection.execute(change)).rowcount:
+            await self._outgoing.stage(connection, [_event_message(event)])
 
 
 def _order(stored: StoredDeployment, request: RunRequest, parameters: dict[str, Any]) -> RunOrder:

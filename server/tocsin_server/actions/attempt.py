@@ -12,7 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin_events.bus import BusUnavailable
 from tocsin_events.instant import SECOND
-from tocsin_server.actions.call import ActionFailed, Call, Detail, Done, Kind, Retry, Services, Write
+from tocsin_server.actions.call import (
+    ActionFailed,
+    ActionSkipped,
+    Call,
+    Detail,
+    Done,
+    Kind,
+    Retry,
+    Services,
+    Write,
+)
 from tocsin_server.actions.fired import Fired, Step
 from tocsin_server.actions.rendering import condition_holds, rendered
 from tocsin_server.actions.results import ActionOutcome, ActionResult
@@ -105,6 +115,8 @@ class Attempt:
                 if not holds:
                     return self._ending(ActionOutcome.SKIPPED, reason=why)
             return self._ending(ActionOutcome.SUCCEEDED, effect=await self._insist(slots))
+        except ActionSkipped as why_not:
+            return self._ending(ActionOutcome.SKIPPED, reason=str(why_not))
         except ActionFailed as problem:
             return self._ending(ActionOutcome.FAILED, reason=str(problem))
 
@@ -165,7 +177,7 @@ async def _perform(kind: Kind, args: Any, call: Call, seconds: float) -> Done | 
             return await kind.perform(args, call)
     except TimeoutError:
         raise ActionFailed(f"it took longer than {seconds:g} s", again=True) from None
-    except (ActionFailed, SQLAlchemyError, BusUnavailable):
+    except (ActionFailed, ActionSkipped, SQLAlchemyError, BusUnavailable):
         # The database or the bus is away: that is not the action's failure, the firing comes again.
         raise
     except ValidationError as problem:

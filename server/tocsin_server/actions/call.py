@@ -41,6 +41,10 @@ class ActionFailed(Exception):  # noqa: N818 - it names what happened
         self.after = after
 
 
+class ActionSkipped(Exception):  # noqa: N818 - it names what happened
+    """The action is no longer to be done; the message says why."""
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often a failed action is tried again: after ``backoff`` microseconds, twice as long each time."""
@@ -63,7 +67,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Write:
-    """The action is a change in the database: ``write`` does it, in one transaction with the record of it."""
+    """The action is a change in the database: ``write`` does it, in one transaction with the record of it.
+
+    ``write`` may raise what ``perform`` may raise.
+    """
 
     write: Callable[[AsyncConnection], Awaitable[Detail]]
 
@@ -167,6 +174,7 @@ class Kind(Protocol):
 
         Raises:
             ActionFailed: it can't be done, now or ever.
+            ActionSkipped: it is not to be done any more.
 
         """
         ...

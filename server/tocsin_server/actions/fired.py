@@ -11,6 +11,9 @@ from tocsin_events.instant import from_micros
 from tocsin_events.view import EventView, InvalidEvent
 from tocsin_server.actions.call import Retry
 
+REPLACES: Final = "replace_firings"
+"""The kind of a firing's first step where it replaces others; see `tocsin_server.actions.replacement`."""
+
 _COMMON: Final = frozenset({"kind", "if", "retry", "continue_on_error", "timeout"})
 
 
@@ -104,6 +107,9 @@ def read_fired(view: EventView) -> Fired:
     try:
         firing = payload["firing"]
         steps = tuple(_step(number, written) for number, written in enumerate(payload["actions"], 1))
+        replaced = firing.get("cancels")
+        if replaced:
+            steps = (_step(0, {"kind": REPLACES, "firings": [str(one) for one in replaced]}), *steps)
         return Fired(
             id=str(firing["id"]),
             automation=str(firing["automation"]),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tocsin_notifiers.batches import Batches, group_commit
 from tocsin_server.actions.attempt import Ending
-from tocsin_server.actions.call import ActionFailed, Done, Write
+from tocsin_server.actions.call import ActionFailed, ActionSkipped, Done, Write
 from tocsin_server.actions.result_event import result_event
 from tocsin_server.actions.results import ActionOutcome, ActionResult, ActionResults
 from tocsin_server.outgoing import Message, Outgoing
@@ -98,6 +98,9 @@ class Recording:
                     recorded += await self._change_one(connection, ending)
             except _AlreadyDone:
                 continue
+            except ActionSkipped as why_not:
+                skipped = replace(ending, outcome=ActionOutcome.SKIPPED, effect=Done(), reason=str(why_not))
+                recorded += await self._keep(connection, [skipped])
             except ActionFailed as problem:
                 if not ending.final:
                     recorded.append(Refused(ending.fired.id, ending.step.number, problem))

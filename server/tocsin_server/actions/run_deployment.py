@@ -6,8 +6,9 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_events.duration import parse_duration
-from tocsin_server.actions.call import ActionFailed, Call, Detail, Retry, Write
+from tocsin_server.actions.call import ActionFailed, ActionSkipped, Call, Detail, Retry, Write
 from tocsin_server.actions.fields import Duration, Fields, Name, Text
+from tocsin_server.actions.results import STARTS_A_RUN, replacement_of
 from tocsin_server.deployments import NoSuchDeployment
 from tocsin_server.parameters import InvalidParameters
 from tocsin_server.runs import RunRequest
@@ -26,7 +27,7 @@ class RunDeploymentFields(Fields):
 class RunDeployment:
     """Creates one run, in one transaction with the record of the action."""
 
-    name: Final = "run_deployment"
+    name: Final = STARTS_A_RUN
     main: Final = "name"
     model: Final = RunDeploymentFields
     retry: Final = Retry()
@@ -46,6 +47,9 @@ class RunDeployment:
         )
 
         async def write(connection: AsyncConnection) -> Detail:
+            later = await replacement_of(connection, call.firing_id)
+            if later is not None:
+                raise ActionSkipped(f"firing {later} replaced this one")
             try:
                 run, new = await call.services.runs.create(name, request, connection)
             except (NoSuchDeployment, InvalidParameters) as problem:

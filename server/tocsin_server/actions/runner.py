@@ -24,6 +24,7 @@ from tocsin_events.bus import Bus, Poison, Work
 from tocsin_events.queue_consumer import OnDead
 from tocsin_events.streams import EVENTS, event_filters
 from tocsin_events.view import EventView, InvalidEvent
+from tocsin_server.actions import replacement
 from tocsin_server.actions.attempt import Attempt
 from tocsin_server.actions.call import Kind, Services
 from tocsin_server.actions.fired import Fired, InvalidFiring, Links, Step, read_fired
@@ -59,7 +60,7 @@ class ActionRunner:
         on_dead: OnDead | None = None,
     ) -> None:
         self._bus = bus
-        self._kinds = kinds
+        self._kinds: dict[str, Kind] = {**kinds, replacement.kind.name: replacement.kind}
         self._services = services
         self._links = links
         self._variables = variables
