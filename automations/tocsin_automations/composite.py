@@ -162,7 +162,8 @@ class Composite(Trigger[Composed]):
 
     @property
     def _kept(self) -> int:
-        return 2 * (self.within or 0) + self.grace
+        # The latest partner happened `within` later, came in the last instant that is not late, and was held.
+        return 2 * ((self.within or 0) + self.grace) + 1
 
     def _ask(self, state: Composed, number: int, sighting: Sighting) -> Verdict:
         child = self.children[number]

@@ -68,6 +68,16 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     assert story.fired == [("12m", ["e2", "e1"])]
 
 
+def test_a_candidate_waits_until_the_last_moment_at_which_its_partner_may_come() -> None:
+    when = {"all": [A, B], "within": "10s"}
+    # b happened 10 s later, and may come 10 s and the grace after it happened.
+    assert Story(when=when).event("a", "0s").event("b", "10s", arrives="25s").times == ["25s"]
+    assert Story(when=when).event("a", "0s").until("25s").event("b", "10s", arrives="25s").times == ["25s"]
+    story = Story(when=when).event("a", "0s").event("b", "10s", arrives="25s1ms")
+    assert (story.times, story.outcomes) == ([], ["pending", "late"])
+    assert story.until("1m").state.slots == [{}]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"all": [A, B]}, {"at_least": 3, "of": [A, B], "within": "1m"}, {"at_least": 0, "of": [A, B], "within": "1m"},

@@ -90,5 +90,19 @@ def test_a_step_that_comes_late_is_late() -> None:
     assert (story.times, story.outcomes) == ([], ["pending", "late"])
 
 
+def test_a_step_that_came_in_time_and_was_held_still_finds_its_partner() -> None:
+    story = Story(when={"sequence": [{"event": "a"}, {"event": "b"}], "within": "10s"})
+    story.event("a", "0s").event("b", "10s", arrives="25s", about="thing/1", follows="lost")
+    assert (story.times, story.outcomes) == ([], ["pending", "held"])
+    assert story.until("1m").times == ["30s"]
+
+
+def test_a_threshold_inside_a_step_still_knows_the_partner_of_an_event_that_was_held() -> None:
+    two = {"event": "b", "count": 2, "within": "10s"}
+    story = Story(when={"sequence": [{"event": "a"}, two], "within": "10s"}).event("a", "0s").event("b", "0s")
+    story.event("b", "10s", arrives="25s", about="thing/1", follows="lost").until("1m")
+    assert story.times == ["30s"]
+
+
 def test_candidates_are_forgotten() -> None:
-    assert Story(when=steps("a", "b")).event("a", "0s").until("20m5s").state.slots == [{}]
+    assert Story(when=steps("a", "b")).event("a", "0s").until("20m11s").state.slots == [{}]

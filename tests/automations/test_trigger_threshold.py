@@ -39,6 +39,13 @@ def test_an_event_is_late_only_after_its_window_and_the_grace() -> None:
     assert story.outcomes == ["pending", "late"]
 
 
+def test_an_event_waits_until_the_last_moment_at_which_its_partner_may_come() -> None:
+    when = {"event": "x", "count": 2, "within": "10s"}
+    assert Story(when=when).event("x", "0s").event("x", "10s", arrives="25s").times == ["25s"]
+    assert Story(when=when).event("x", "0s").until("25s").event("x", "10s", arrives="25s").times == ["25s"]
+    assert Story(when=when).event("x", "0s").event("x", "10s", arrives="25s1ms").outcomes[-1] == "late"
+
+
 def test_pending_says_how_many_and_until_when() -> None:
     story = Story(when=THREE).event("x", "0s").event("x", "4m")
     assert story.last.reason == "2 of 3, until 2026-01-01T00:10:00Z"
@@ -52,7 +59,7 @@ def test_each_key_counts_for_itself_and_numbers_are_equal_as_in_the_language() -
 
 
 def test_windows_are_forgotten() -> None:
-    story = Story(when=THREE).event("x", "0s").until("20m5s")
+    story = Story(when=THREE).event("x", "0s").until("20m11s")
     assert story.state.slots == [{}]
     assert not [place for place in story.entries if place[0].startswith("when/")]
 

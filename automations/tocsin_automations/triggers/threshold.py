@@ -46,7 +46,8 @@ class _Threshold(Trigger[_Window]):
         self.within = within
         self.grace = grace
         self.horizon = within
-        self._kept = 2 * within + grace
+        # The latest partner happened `within` later, came in the last instant that is not late, and was held.
+        self._kept = 2 * (within + grace) + 1
 
     def fresh(self, at: int) -> _Window:
         return _Window()
