@@ -1,9 +1,10 @@
 """The deliverer: takes one delivery at a time off a notifier's queue and sees it through an attempt.
 
 A delivery is marked as being sent before anything goes out, and its result is kept before the queue's message is
-acknowledged. So whatever dies, a delivery is tried again only where no result was kept. What can't be closed is the moment
-in which the service has taken the message and we die before keeping that: then, and only then, the same message goes out
-twice, under the same id, which webhooks (``webhook-id``), mailboxes (``Message-ID``) and the inbox know again.
+acknowledged. So whatever dies, a delivery is tried again only where no result was kept. What is left is the moment in which
+the service has taken the message and we die, or the answer is lost, before keeping that. Then a service that can be asked is
+asked before anything is sent again (Slack, with a bot token). To others, and only then, the same message goes out twice, under
+the same id, which webhooks (``webhook-id``), mailboxes (``Message-ID``) and the inbox know again.
 """
 
 import asyncio
@@ -22,8 +23,11 @@ from tocsin_notifiers import delivery as steps
 from tocsin_notifiers.backoff import Breaker
 from tocsin_notifiers.delivery import Delivery, DeliveryStatus
 from tocsin_notifiers.ledger import Claimed, Ledger, NotNow, Settled
-from tocsin_notifiers.notifier import SEND_TIMEOUT, Notifier, Rejected, Retry, pace_of
+from tocsin_notifiers.lookup import LooksUp
+from tocsin_notifiers.message import Message, Receipt
+from tocsin_notifiers.notifier import SEND_TIMEOUT, Notifier, Rejected, Retry, pace_of, wants_picture
 from tocsin_notifiers.order import Order
+from tocsin_notifiers.pictures import Pictures
 from tocsin_notifiers.secret import Secrets
 
 _log = logging.getLogger(__name__)
@@ -54,6 +58,7 @@ class Deliverer:
         gone: Mapping[str, str] = MappingProxyType({}),
         on_gone: Callable[[str, str], Awaitable[None]],
         is_current: Callable[[], bool],
+        pictures: Pictures,
     ) -> None:
         self._name = name
         self._notifier = notifier
@@ -67,6 +72,7 @@ class Deliverer:
         self._gone = dict(gone)
         self._on_gone = on_gone
         self._is_current = is_current
+        self._pictures = pictures
         # With several targets, one that hangs may take a part of the places, never all.
         targets = len(notifier.targets())
         self._share = concurrency if targets < 2 else max(1, concurrency // min(targets, 4))
@@ -166,7 +172,9 @@ class Deliverer:
         previous = first.receipt if first is not None else None
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                receipt = await self._notifier.send(delivery.message, previous)
+                receipt = await self._taken_before(delivery, previous)
+                if receipt is None:
+                    receipt = await self._send(delivery.message, previous)
         except Rejected as problem:
             return await self._rejected(delivery, problem, started)
         except Retry as problem:
@@ -180,6 +188,24 @@ class Deliverer:
         self._breakers[delivery.target] = Breaker()
         masked = receipt.model_copy(update={"answer": self._secrets.mask(receipt.answer)})
         return steps.delivered(delivery, masked, started=started, now=self._clock())
+
+    async def _taken_before(self, delivery: Delivery, previous: Receipt | None) -> Receipt | None:
+        """Return the receipt of an earlier attempt that was taken though nobody noted it, where the service can be asked."""
+        if not isinstance(self._notifier, LooksUp) or not steps.may_have_arrived(delivery):
+            return None
+        return await self._notifier.find(delivery.message, previous, steps.first_attempt(delivery))
+
+    async def _send(self, message: Message, previous: Receipt | None) -> Receipt:
+        """Send a message with its picture; without, where it is refused with it (Slack does, when it can't load one)."""
+        illustrated = message
+        if wants_picture(self._notifier):
+            illustrated = await self._pictures.illustrated(message, self._clock())
+        try:
+            return await self._notifier.send(illustrated, previous)
+        except Rejected as problem:
+            if illustrated.image is None or problem.gone:
+                raise
+        return await self._notifier.send(message, previous)
 
     async def _rejected(self, delivery: Delivery, problem: Rejected, started: int) -> Delivery:
         reason = self._secrets.mask(problem.reason)

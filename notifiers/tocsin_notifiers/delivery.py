@@ -83,12 +83,28 @@ def refused(delivery: Delivery, reason: str, *, started: int, now: int) -> Deliv
 
 
 def put_off(delivery: Delivery, reason: str, asked: int | None, *, started: int, now: int) -> Delivery:
-    """Return a delivery whose attempt failed: to be tried again, or given up where that would be too late."""
-    log = _logged(delivery, "retry", reason, started, now)
+    """Return a delivery whose attempt failed: to be tried again, or given up where that would be too late.
+
+    A service that says when to come back (``asked``, microseconds) has not taken it; of any other failure that is unsure.
+    """
+    log = _logged(delivery, "retry", reason, started, now, unsure=asked is None)
     again = now + wait_after(delivery.id, delivery.attempts, asked)
     if again >= delivery.expires:
         return replace(delivery, status=DeliveryStatus.FAILED, finished=now, log=log)
     return replace(delivery, status=DeliveryStatus.RETRYING, next_at=again, log=log)
+
+
+def may_have_arrived(delivery: Delivery) -> bool:
+    """Tell whether an attempt before the one under way may have been taken: nobody saw its end, or it ended in a break."""
+    return bool(_unrecorded(delivery)) or any(
+        line["outcome"] == "unknown" or line.get("unsure") for line in delivery.log
+    )
+
+
+def first_attempt(delivery: Delivery) -> int:
+    """Return an instant, in microseconds, before which no attempt was made."""
+    first = delivery.log[0] if delivery.log else {}
+    return int(first["at"]) if first.get("attempt") == 1 and "at" in first else delivery.created
 
 
 def dropped(delivery: Delivery, *, now: int) -> Delivery:
@@ -107,7 +123,7 @@ _KEPT_ATTEMPTS: Final = 200
 
 
 def _logged(
-    delivery: Delivery, outcome: str, answer: str, started: int, now: int
+    delivery: Delivery, outcome: str, answer: str, started: int, now: int, *, unsure: bool = False
 ) -> tuple[dict[str, Any], ...]:
     line: dict[str, Any] = {
         "attempt": delivery.attempts,
@@ -117,9 +133,17 @@ def _logged(
     }
     if answer:
         line["answer"] = answer[:_ANSWER]
-    # Attempts that died without a word get their line now, so that the count of lines stays that of attempts.
+    if unsure:
+        line["unsure"] = True
+    # Attempts that died without a word get their line now, so that every attempt has one.
     missing = [
         {"attempt": number, "outcome": "unknown", "answer": "the process ended during this attempt"}
-        for number in range(len(delivery.log) + 1, delivery.attempts)
+        for number in _unrecorded(delivery)
     ]
     return (*delivery.log, *missing, line)[-_KEPT_ATTEMPTS:]
+
+
+def _unrecorded(delivery: Delivery) -> range:
+    """Return the numbers of attempts before the one under way that left no line."""
+    last = int(delivery.log[-1]["attempt"]) if delivery.log else 0
+    return range(last + 1, delivery.attempts)

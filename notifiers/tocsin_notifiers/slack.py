@@ -1,18 +1,24 @@
 """Slack: by an incoming webhook, or by a bot token, which can also edit, answer in threads and have buttons."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
+from urllib.parse import urlencode
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tocsin_notifiers import slack_history
 from tocsin_notifiers.http_answer import post, shown
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notifier import Outside, Rejected, Retry
 from tocsin_notifiers.press import Forged, Press
 from tocsin_notifiers.secret import Secret, UnknownSecret
 from tocsin_notifiers.slack_blocks import content, escape
+from tocsin_notifiers.slack_history import Unreadable, metadata
 from tocsin_notifiers.slack_press import check_request, read_presses
+
+_log = logging.getLogger(__name__)
 
 API: Final = "https://slack.com/api"
 # Slack's words for what may pass; any other error is for good. https://docs.slack.dev/reference/methods/chat.postMessage
@@ -58,6 +64,8 @@ class Slack:
         self.follow_ups: tuple[FollowUp, ...] = (
             ("message",) if config.token is None else ("edit", "thread", "message")
         )
+        self._place = ""
+        self._warned = False
 
     def targets(self) -> tuple[str, ...]:
         """Return the channel, or that it is a webhook's."""
@@ -68,6 +76,26 @@ class Slack:
         if self._config.webhook_url is not None:
             return await self._post_to_webhook(message)
         return await self._call(message, previous)
+
+    async def find(self, message: Message, previous: Receipt | None, since: int) -> Receipt | None:
+        """Return the receipt of a message that is in the channel already; an edit made twice is the same edit."""
+        if self._config.token is None or method_for(message, previous) == "chat.update":
+            return None
+        try:
+            place, thread = await self._where(message, previous)
+            ts = await slack_history.find(self._ask, place, message, since=since, thread=thread)
+        except (Unreadable, Rejected) as problem:
+            if not self._warned:
+                self._warned = True
+                _log.warning(
+                    "whether %s has a message already can't be looked up, so it may come twice: %s",
+                    self._config.channel,
+                    problem,
+                )
+            return None
+        if not ts:
+            return None
+        return Receipt(target=message.target, id=ts, place=place, answer="it was there already")
 
     def preview(self, message: Message) -> dict[str, Any]:
         """Return what Slack would be sent."""
@@ -99,21 +127,47 @@ class Slack:
         return Receipt(target=message.target, answer=shown(answer.text))
 
     async def _call(self, message: Message, previous: Receipt | None) -> Receipt:
+        method = method_for(message, previous)
+        body = msgspec.json.encode(payload(message, self._config, previous))
+        receipt = _receipt(message, await self._api(method, body, _JSON), method)
+        if previous is None:
+            self._place = receipt.place
+        return receipt
+
+    async def _where(self, message: Message, previous: Receipt | None) -> tuple[str, str]:
+        """Return the id of the channel that a message goes to, and of the message there that it answers."""
+        if message.follow_up == "thread" and previous is not None and previous.id:
+            return previous.place, previous.id
+        if not self._place:
+            self._place = await slack_history.channel_id(self._ask, str(self._config.channel))
+        return self._place, ""
+
+    async def _ask(self, method: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+        # What reads takes forms: not all of these methods take JSON.
+        said = await self._api(method, urlencode(arguments).encode(), _FORM)
+        if said.get("ok") is True:
+            return said
+        error = str(said.get("error", "no reason given"))
+        if error in _PASSING:
+            raise Retry(f"{method}: Slack says {error}")
+        needed = said.get("needed")
+        raise Unreadable(f"{method}: Slack says {error}" + (f" (give the app {needed})" if needed else ""))
+
+    async def _api(self, method: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         assert self._config.token is not None
         token = self._outside.secrets.reveal(self._config.token)
-        method = method_for(message, previous)
         answer = await post(
             self._outside.http,
             f"{self._config.api.rstrip('/')}/{method}",
-            msgspec.json.encode(payload(message, self._config, previous)),
-            {**_JSON, "authorization": f"Bearer {token}"},
+            body,
+            {**headers, "authorization": f"Bearer {token}"},
             clock=self._outside.clock(),
         )
         try:
             said = msgspec.json.decode(answer.content)
         except msgspec.DecodeError as problem:
             raise Retry("Slack's answer is not JSON") from problem
-        return _receipt(message, said if isinstance(said, dict) else {}, method)
+        return said if isinstance(said, dict) else {}
 
 
 def method_for(message: Message, previous: Receipt | None) -> str:
@@ -127,11 +181,11 @@ def payload(message: Message, config: SlackConfig, previous: Receipt | None = No
         return content(message, buttons=False)
     body = content(message, buttons=config.signing_secret is not None)
     if previous is None or not previous.id or message.follow_up == "message":
-        return {"channel": config.channel, **body, "metadata": _metadata(message)}
+        return {"channel": config.channel, **body, "metadata": metadata(message)}
     if message.follow_up == "edit":
         # An edit names the channel by the id that Slack gave, not by its name.
         return {"channel": previous.place, "ts": previous.id, **body}
-    return {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": _metadata(message)}
+    return {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": metadata(message)}
 
 
 def _receipt(message: Message, said: dict[str, Any], method: str) -> Receipt:
@@ -150,8 +204,5 @@ def _receipt(message: Message, said: dict[str, Any], method: str) -> Receipt:
     raise Rejected(f"Slack says {error}")
 
 
-def _metadata(message: Message) -> dict[str, Any]:
-    return {"event_type": "tocsin_delivery", "event_payload": {"delivery": message.id}}
-
-
 _JSON: Final = {"content-type": "application/json; charset=utf-8"}
+_FORM: Final = {"content-type": "application/x-www-form-urlencoded"}

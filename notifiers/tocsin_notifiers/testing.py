@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.lookup import LooksUp
 from tocsin_notifiers.message import Fact, Link, Message, Receipt
 from tocsin_notifiers.notification import AlertRef, Severity, Status
 from tocsin_notifiers.notifier import Notifier, Outside, Rejected, Retry, follow_ups
@@ -135,6 +136,18 @@ class NotifierContract:
         for number, way in enumerate(follow_ups(made.notifier)):
             later = sample_message(target=target, id=f"later-{number}", follow_up=way, status=Status.RESOLVED)
             assert isinstance(await made.notifier.send(later, first), Receipt)
+
+    async def test_what_it_finds_at_its_service_is_what_was_sent(self, made: Made) -> None:
+        notifier, target = made.notifier, made.notifier.targets()[0]
+        if not isinstance(notifier, LooksUp):
+            pytest.skip("its service can't be asked for a message")
+        since = time.time_ns() // 1000
+        sent = sample_message(target=target)
+        receipt = await notifier.send(sent, None)
+        found = await notifier.find(sent, None, since)
+        if found is not None:
+            assert (found.target, found.id, found.place) == (target, receipt.id, receipt.place)
+        assert await notifier.find(sample_message(target=target, id="never-sent"), None, since) is None
 
     async def test_a_service_that_is_down_is_to_be_tried_again(self, made: Made) -> None:
         if made.break_down is None:

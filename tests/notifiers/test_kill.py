@@ -13,6 +13,7 @@ import pytest
 
 from notifying import make_engine, make_service, until
 from receivers import Answer, receiver
+from slack_receiver import Slack
 
 COUNT = 300
 
@@ -45,9 +46,36 @@ async def test_nothing_is_lost_when_the_process_is_killed_in_the_middle(tmp_path
         await engine.dispose()
 
 
-async def _all_delivered(service):
-    found = await service.deliveries.of_notifier("hook", limit=COUNT + 1)
-    return len(found) == COUNT and all(one.status == "delivered" for one in found)
+@pytest.mark.timeout(110)
+async def test_slack_shows_one_copy_of_what_it_took_before_the_process_was_killed(tmp_path, nats_server, bus):
+    database = f"sqlite+aiosqlite:///{tmp_path}/killed.db"
+    # It takes the message at once, and says so only when nobody is left to note it.
+    slack = Slack(slow=1_000)
+    async with receiver(slack) as there:
+        address = nats_server.address
+        bot = {"token": {"secret": "slack-token"}, "channel": "#data-alerts", "api": f"{there.url}/api"}
+        settings = {
+            "database": database, "count": 1, "notifiers": {"hook": {"slack": bot}},
+            "url": address.url, "user": address.user, "password": address.password,
+        }  # fmt: skip
+        async with process(settings) as child:
+            await there.received(1, within=60)
+            os.kill(child.pid, signal.SIGKILL)
+        slack.slow = 0
+        engine = await make_engine(database)
+        service = make_service(engine, bus, settings["notifiers"])
+        async with process(settings):
+            await until(lambda: _all_delivered(service, 1), within=60)
+        [delivery] = await service.deliveries.of_notifier("hook")
+        assert list(slack.messages) == [delivery.receipt.id]
+        assert (delivery.log[0]["outcome"], delivery.log[-1]["outcome"]) == ("unknown", "delivered")
+        assert slack.complaints == []
+        await engine.dispose()
+
+
+async def _all_delivered(service, count=COUNT):
+    found = await service.deliveries.of_notifier("hook", limit=count + 1)
+    return len(found) == count and all(one.status == "delivered" for one in found)
 
 
 class process:  # noqa: N801 - it reads as what it is

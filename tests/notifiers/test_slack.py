@@ -9,13 +9,18 @@ from hypothesis import HealthCheck, given, settings
 
 from firings import fired, resolved
 from messages import HOSTILE, any_message, message
-from notifying import NOON, delivered, finished, notification, until
+from notifying import NOON, SECRETS, delivered, finished, notification, until
 from receivers import Answer, receiver
 from slack_receiver import Slack, complaints_about, shown
+from tocsin_notifiers.address_guard import AddressGuard, guarded_client
 from tocsin_notifiers.notification import Status
+from tocsin_notifiers.notifier import Outside
 from tocsin_notifiers.press import Forged
+from tocsin_notifiers.secret import Secrets
+from tocsin_notifiers.slack import Slack as SlackNotifier
 from tocsin_notifiers.slack import SlackConfig, payload
 from tocsin_notifiers.slack_press import check_request
+from tocsin_notifiers.testing import MemoryInbox
 
 BOT = SlackConfig(token={"secret": "slack-token"}, channel="#data-alerts", signing_secret={"secret": "s"})
 
@@ -122,6 +127,84 @@ async def test_too_many_requests_wait_as_long_as_slack_says(serving):
         done = await until(lambda: delivered(service, "n1"))
         waited = done[0].log[1]["at"] - done[0].log[0]["at"]
         assert waited >= 1_000_000
+
+
+async def test_a_message_whose_answer_got_lost_is_found_and_not_sent_again(serving):
+    slack = Slack(cut=1)
+    async with receiver(slack) as there, serving({"oncall": bot(there.url)}) as service:
+        await service.submit(notification(notifier="oncall"))
+        [done] = await until(lambda: delivered(service, "n1"))
+        assert list(slack.messages) == [done.receipt.id]
+        assert done.receipt.place == "C024BE91L"
+        assert done.log[-1]["answer"] == "it was there already"
+
+
+async def test_an_answer_in_a_thread_whose_answer_got_lost_is_found_there(serving):
+    slack = Slack()
+    async with receiver(slack) as there, serving({"oncall": bot(there.url, resolve="thread")}) as service:
+        await service.submit(notification(notifier="oncall"))
+        await until(lambda: delivered(service, "n1"))
+        slack.cut = 1
+        await service.keep_firing("automation.resolved", resolved())
+        await service.sweep(older_than=-1_000_000)
+        await until(lambda: _all_delivered(service, 2))
+        assert len(slack.messages) == 2
+        assert "conversations.replies" in [method for method, _ in slack.calls]
+
+
+async def _all_delivered(service, count):
+    found = await service.deliveries.of_notifier("oncall")
+    return len(found) == count and all(one.status == "delivered" for one in found)
+
+
+@pytest.fixture
+async def outside():
+    guard = AddressGuard(allow_private=True)
+    async with guarded_client(guard) as http:
+        yield Outside(
+            http, Secrets(SECRETS.__getitem__), guard, lambda: NOON, lambda line: None, MemoryInbox()
+        )
+
+
+def notifier_at(url, outside, channel="#data-alerts"):
+    return SlackNotifier(
+        SlackConfig(token={"secret": "slack-token"}, channel=channel, api=f"{url}/api"), outside
+    )
+
+
+async def test_a_message_is_found_among_many_pages_of_others(outside):
+    slack = Slack(page=2)
+    slack.channels = {f"#other-{number}": f"C0OTHER{number}" for number in range(3)} | slack.channels
+    async with receiver(slack) as there:
+        for number in range(6):
+            await notifier_at(there.url, outside).send(message(id=f"m{number}"), None)
+        found = await notifier_at(there.url, outside).find(message(id="m1"), None, NOON)
+        assert found is not None
+        assert found.id == list(slack.messages)[1]
+
+
+async def test_a_channel_named_by_its_id_needs_no_list_of_channels(outside):
+    slack = Slack(scopes={"chat:write", "channels:history"})
+    async with receiver(slack) as there:
+        notifier = notifier_at(there.url, outside, "C024BE91L")
+        receipt = await notifier.send(message(), None)
+        found = await notifier_at(there.url, outside, "C024BE91L").find(message(), None, NOON)
+        assert found is not None
+        assert found.id == receipt.id
+
+
+@pytest.mark.parametrize("missing", ["channels:read", "channels:history"])
+async def test_a_scope_that_is_missing_is_told_of_once_and_keeps_nothing_from_being_sent(
+    outside, caplog, missing
+):
+    slack = Slack(scopes={"chat:write", "channels:history", "channels:read"} - {missing})
+    async with receiver(slack) as there:
+        await notifier_at(there.url, outside).send(message(), None)
+        notifier = notifier_at(there.url, outside)
+        assert await notifier.find(message(), None, NOON) is None
+        assert await notifier.find(message(), None, NOON) is None
+        [told] = [one.message for one in caplog.records if "looked up" in one.message]
+        assert f"give the app {missing}" in told
 
 
 async def test_a_wrong_token_is_a_failure_whose_record_does_not_show_it(serving):
