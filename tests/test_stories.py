@@ -97,17 +97,16 @@ def test_an_outside_event_starts_a_run_with_a_typed_parameter_and_three_failures
     with running_server(tmp_path / "data") as server:
         assert server.cli("apply", str(project)).returncode == 0
         landed(server, "good", 42)
-        (completed,) = eventually(lambda: runs(server, "completed"), seconds=60)
-        logs = eventually(lambda: server.cli("runs", "logs", completed["id"]).stdout, seconds=60)
-        assert "rows are int" in logs
+        (completed,) = eventually(lambda: runs(server, "completed"))
+        eventually(lambda: "rows are int" in server.cli("runs", "logs", completed["id"]).stdout)
         for number in (1, 2, 3):
             landed(server, f"bad-{number}", -number)
-        (message,) = eventually(lambda: items(server.read("inbox", "ls")), seconds=60)
+        (message,) = eventually(lambda: items(server.read("inbox", "ls")))
         assert message["title"] == "nightly paused after 3 failures"
         (deployment,) = items(server.read("deployments", "ls"))
         assert deployment["paused"]
         landed(server, "late", 5)
-        (skipped,) = eventually(lambda: runs(server, "skipped"), seconds=60)
+        (skipped,) = eventually(lambda: runs(server, "skipped"))
         assert "three-strikes" in skipped["state_message"]
         assert len(runs(server, "failed")) == 3
 
@@ -120,7 +119,5 @@ def test_a_script_that_ran_without_a_server_is_seen_when_one_starts(tmp_path: Pa
     )
     assert "completed" in done.stderr + done.stdout
     with running_server(data_dir) as server:
-        found = eventually(
-            lambda: items(server.read("events", "ls", "--type", "flow-run.completed")), seconds=30
-        )
+        found = eventually(lambda: items(server.read("events", "ls", "--type", "flow-run.completed")))
     assert [one["type"] for one in found] == ["flow-run.completed"]

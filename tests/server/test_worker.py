@@ -13,6 +13,7 @@ import pytest
 
 from run_rooms import Rooms, open_rooms, sqlite_url
 from tocsin_events.bus import Bus
+from tocsin_events.ending import end_all
 from tocsin_events.nats_server import NatsServer
 from tocsin_server.run_tracker import RunTracker
 from tocsin_server.runs import Run, RunRequest
@@ -72,9 +73,7 @@ async def rooms(bus: Bus, tmp_path: Path) -> AsyncIterator[Rooms]:
             asyncio.create_task(RunTracker(bus, rooms.engine).run()),
         ]
         yield rooms
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks, patience=2.0)
 
 
 def environment(server: NatsServer, tmp_path: Path) -> dict[str, str]:
@@ -199,13 +198,13 @@ async def test_a_run_that_always_crashes_is_not_executed_for_ever(
     run = await start(rooms, code, "once_only", n=99, on_crash="rerun")
 
     async def given_up() -> bool:
-        return (await rooms.types("flow-run.*")).count("flow-run.crashed") == 3
+        found = await rooms.runs.get(run.id)
+        return (found.attempt, found.state) == (3, "crashed")
 
     async with working(bus, nats_server, tmp_path):
         await until(given_up)
     assert (code / "marks").read_text().count("\n") == 3
-    found = await rooms.runs.get(run.id)
-    assert found.state == "crashed"
+    assert (await rooms.types("flow-run.*")).count("flow-run.crashed") == 3
 
 
 async def test_a_flow_whose_folder_is_gone_has_crashed_with_that_reason(

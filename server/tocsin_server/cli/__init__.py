@@ -4,6 +4,7 @@ Each command lives in a module of its own with a click command named ``command``
 command is called, so that ``tocsin --help`` stays quick.
 """
 
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from tocsin_server.cli.interrupt import interrupt
 from tocsin_server.errors import ExitCode, UserError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -87,6 +89,7 @@ def tocsin(ctx: click.Context, url: str | None, debug: bool) -> None:
 def main() -> None:
     """Run the command line, and end with its exit code."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGINT, interrupt)
     try:
         # Without its standalone mode, click returns what `ctx.exit` was given.
         ended = tocsin.main(prog_name="tocsin", standalone_mode=False)

@@ -6,11 +6,11 @@ import signal
 import sys
 import time
 from io import TextIOWrapper
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from tocsin_server.cli.interrupt import interrupt
 from tocsin_server.cli.output import printable
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def command(once: bool) -> None:
 
     began = time.monotonic()
     console = _console()
-    # SIGTERM is a service manager's way to say Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    # A service manager's way to say Ctrl-C.
+    signal.signal(signal.SIGTERM, interrupt)
     with demo_server() as demo:
         failure = _tell(console, demo)
         try:
@@ -153,15 +152,3 @@ def _console() -> "Console":
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return Console(width=width, no_color=not colour, color_system="auto" if colour else None, highlight=False)
-
-
-class _Interrupted(KeyboardInterrupt):
-    """Ctrl-C under a type of its own.
-
-    Where a plain `KeyboardInterrupt` passes through an `exec` (making a dataclass at an import, say), CPython ends by
-    SIGINT later on, although it was caught: `run_eval_code_obj` in pythonrun.c.
-    """
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal handlers are called
-    raise _Interrupted

@@ -66,8 +66,21 @@ def preview(ctx: click.Context, name: str, event: str, source: str | None, outpu
         )
         for line in one["text"].split("\n"):
             click.echo(f"  {printable(line)}")
+        if one["message"]["image"]:
+            click.echo(click.style(printable(f"  {_picture(one)}"), dim=True))
     if not found["messages"]:
         click.echo("It leads to nobody at once.", err=True)
+
+
+def _picture(row: Mapping[str, Any]) -> str:
+    """Return what the picture shows, and how it gets there."""
+    image, payload = row["message"]["image"], row["payload"]
+    attached = payload.get("attached") if isinstance(payload, dict) else None
+    if attached:
+        way = ", ".join(f"attached as {one['name']}, {one['bytes']} bytes" for one in attached)
+    else:
+        way = image["url"] or "in the message where the service can show it, else in these words"
+    return f"[Picture: {image['alt']} ({way})]"
 
 
 def _last_word(row: Mapping[str, Any]) -> str:
