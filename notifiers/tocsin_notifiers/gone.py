@@ -1,36 +1,50 @@
-"""Targets that said that they are gone for good (HTTP 410): not asked again, across restarts, until their settings change."""
+"""Targets that said that they are gone for good (HTTP 410): not asked again, across restarts, until their settings change.
 
+Settings are compared with the secrets in them, so that another address behind the same host is another target. What is kept
+of them is a salted hash that takes its time, so that even a poor secret can't be guessed from the database.
+"""
+
+import asyncio
+import hashlib
+import hmac
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from secrets import token_bytes
+from typing import Any, Final
 
+from pydantic import BaseModel, SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin_events.identity import derived_id
 from tocsin_notifiers.configuration import ServiceNotifier
+from tocsin_notifiers.secret import SecretRef, Secrets, UnknownSecret
 from tocsin_notifiers.store import GONE_TARGETS, insert_new
+
+_SALT_BYTES: Final = 16
 
 
 class GoneTargets:
-    """The table of targets that are gone."""
+    """The table of targets that are gone; ``secrets`` reveals what settings only name."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, secrets: Secrets) -> None:
         self._engine = engine
+        self._secrets = secrets
 
     async def of(self, config: ServiceNotifier) -> dict[str, str]:
         """Return why a notifier's targets are gone, by target; those that were under other settings are not."""
-        query = select(GONE_TARGETS.c.target, GONE_TARGETS.c.reason).where(
-            GONE_TARGETS.c.notifier == config.name, GONE_TARGETS.c.settings == _fingerprint(config)
+        query = select(GONE_TARGETS.c.target, GONE_TARGETS.c.reason, GONE_TARGETS.c.settings).where(
+            GONE_TARGETS.c.notifier == config.name
         )
         async with self._engine.connect() as connection:
-            return {row.target: row.reason for row in await connection.execute(query)}
+            rows = list(await connection.execute(query))
+        return {row.target: row.reason for row in rows if await self._is_of(config, row.settings)}
 
     async def add(self, config: ServiceNotifier, target: str, reason: str, *, at: int) -> None:
         """Keep that a target is gone; ``at`` is in microseconds."""
         values = {
             "notifier": config.name,
             "target": target,
-            "settings": _fingerprint(config),
+            "settings": await self._fingerprint(config, token_bytes(_SALT_BYTES)),
             "reason": reason,
             "at": at,
         }
@@ -50,8 +64,36 @@ class GoneTargets:
                     delete(GONE_TARGETS).where(GONE_TARGETS.c.notifier.in_(list(notifiers)))
                 )
 
+    async def _is_of(self, config: ServiceNotifier, kept: str) -> bool:
+        try:
+            salt = bytes.fromhex(kept.partition(":")[0])
+        except ValueError:
+            return False
+        return hmac.compare_digest(await self._fingerprint(config, salt), kept)
 
-def _fingerprint(config: ServiceNotifier) -> str:
-    """Return what a notifier's settings come to. Secrets are masked in it: a hash of them could be guessed at."""
-    settings = config.settings.model_dump(mode="json", by_alias=True)
-    return derived_id("settings", config.kind, json.dumps(settings, sort_keys=True))
+    async def _fingerprint(self, config: ServiceNotifier, salt: bytes) -> str:
+        """Return the salt, and the hash of what a notifier's settings really come to."""
+        real = json.dumps([config.kind, _revealed(config.settings, self._secrets)], sort_keys=True)
+        hashed = await asyncio.to_thread(
+            hashlib.scrypt, real.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32
+        )
+        return f"{salt.hex()}:{hashed.hex()}"
+
+
+def _revealed(value: Any, secrets: Secrets) -> Any:
+    match value:
+        case SecretRef():
+            try:
+                return secrets.reveal(value)
+            except UnknownSecret:
+                return None
+        case SecretStr():
+            return secrets.reveal(value)
+        case BaseModel():
+            return {name: _revealed(one, secrets) for name, one in value}
+        case Mapping():
+            return {str(name): _revealed(one, secrets) for name, one in value.items()}
+        case list() | tuple():
+            return [_revealed(one, secrets) for one in value]
+        case _:
+            return str(value)

@@ -100,7 +100,7 @@ class Notifications:
             self._roster,
             bus,
             self.deliveries,
-            GoneTargets(engine),
+            GoneTargets(engine, secrets),
             secrets=secrets,
             clock=clock,
             announce=self._announcer.delivered,

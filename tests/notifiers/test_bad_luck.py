@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
 
 from firings import resolved
@@ -14,6 +15,7 @@ from tocsin_events.ending import end
 from tocsin_notifiers.backoff import LONGEST, Breaker, wait_after
 from tocsin_notifiers.notifier import load_kinds
 from tocsin_notifiers.setup import parse_setup
+from tocsin_notifiers.store import GONE_TARGETS
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -89,6 +91,20 @@ async def test_an_address_that_is_gone_is_remembered_across_restarts_until_its_s
             )
             await service.submit(notification("n4", alert=None))
             await until(lambda: delivered(service, "n4"))
+
+
+async def test_another_secret_address_at_the_same_host_is_another_target(serving, engine):
+    async with receiver(lambda request: Answer(410 if request.path == "/old-token" else 200)) as hook:
+        async with serving({"hook": {"webhook": {"url": f"{hook.url}/old-token"}}}) as service:
+            await service.submit(notification())
+            await until(lambda: finished(service, "n1"))
+        async with serving({"hook": {"webhook": {"url": f"{hook.url}/new-token"}}}) as service:
+            await service.submit(notification("n2", alert=None))
+            await until(lambda: delivered(service, "n2"))
+    async with engine.connect() as connection:
+        kept = [str(row) for row in await connection.execute(select(GONE_TARGETS))]
+    assert len(kept) == 1
+    assert "token" not in kept[0]
 
 
 async def test_a_target_that_hangs_holds_up_no_other(serving):
