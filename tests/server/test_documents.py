@@ -87,7 +87,7 @@ def test_the_rule_of_the_readme_works_as_printed(tmp_path: Path, alone: ServerPr
     assert "etl failed" in shell.read("tocsin alerts ls")
     assert "etl failed" in shell.read("tocsin inbox ls")
     (events,) = (line for line in said if line.startswith("tocsin events ls"))
-    assert "flow-run.failed" in shell.read(events)
+    eventually(lambda: "flow-run.failed" in shell.read(events))
     event = shell.read("tocsin events ls --type flow-run.failed --output name").split()[0]
     (why,) = (line for line in said if line.startswith("tocsin why"))
     assert 'flow.name == "etl" is true' in shell.read(why.replace("ID", event))
@@ -165,8 +165,10 @@ def test_the_first_rule_works_as_printed(tmp_path: Path):
             if line in ("tocsin server start", "python flows.py"):
                 continue
             if "ID" in line:
-                event = shell.read("tocsin events ls --type flow-run.completed -o name").split()[0]
-                assert "resolved" in shell.read(line.replace("ID", event))
+                event = eventually(
+                    lambda: shell.read("tocsin events ls --type flow-run.completed -o name").split()
+                )[0]
+                eventually(lambda line=line, event=event: "resolved" in shell.read(line.replace("ID", event)))
                 continue
             if line in waits:
                 ask, word = waits[line]
