@@ -53,6 +53,22 @@ def test_without_restart_the_first_ones_clock_runs_and_later_ones_are_ignored_un
     assert story.fired == []
 
 
+def test_without_restart_one_at_exactly_the_end_of_the_first_ones_clock_is_ignored() -> None:
+    # Windows are closed: at a distance of exactly `within` the first one's clock still runs.
+    when = {**AB, "restart": False}
+    story = Story(when=when).event("a", "0s").event("a", "10m").until("1h")
+    assert (story.fired, story.outcomes) == ([("10m5s", ["e1"])], ["waiting", "waiting"])
+    assert Story(when=when).event("a", "0s").event("a", "10m").event("b", "10m").until("1h").fired == []
+    late = Story(when=when).event("a", "0s").until("10m5s").event("a", "10m", arrives="12m").until("1h")
+    assert (late.fired, late.outcomes) == ([("10m5s", ["e1"])], ["waiting", "no_match"])
+    after = Story(when=when).event("a", "0s").event("a", "10m1ms").until("1h")
+    assert after.times == ["10m5s", "20m5s1ms"]
+
+
+def test_one_at_exactly_the_end_of_the_clock_restarts_it() -> None:
+    assert Story(when=AB).event("a", "0s").event("a", "10m").until("1h").fired == [("20m5s", ["e2"])]
+
+
 def test_an_after_behind_the_end_of_an_undecided_window_does_not_save_it() -> None:
     story = Story(when=AB).event("a", "0s").event("a", "10m2s").until("1h")
     assert story.fired == [("10m5s", ["e1"]), ("20m7s", ["e2"])]
