@@ -10,6 +10,7 @@ from tocsin_notifiers.delivery import Delivery
 from tocsin_notifiers.gone import GoneTargets
 from tocsin_notifiers.ledger import Ledger
 from tocsin_notifiers.notifier import Notifier
+from tocsin_notifiers.pictures import Pictures
 from tocsin_notifiers.roster import Roster
 from tocsin_notifiers.secret import Secrets
 
@@ -29,6 +30,7 @@ class Carriers:
         announce: Callable[[Delivery], Awaitable[None]],
         bury: Callable[[DeadWork], Awaitable[None]],
         lease: int,
+        pictures: Pictures,
     ) -> None:
         self._roster = roster
         self._bus = bus
@@ -39,6 +41,7 @@ class Carriers:
         self._announce = announce
         self._bury = bury
         self._lease = lease
+        self._pictures = pictures
         self._running: dict[str, tuple[Notifier, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -94,6 +97,7 @@ class Carriers:
             concurrency=concurrency,
             gone=await self._gone.of(config),
             on_gone=on_gone,
+            pictures=self._pictures,
             is_current=lambda: self._roster.notifier(config.name) is notifier,
         )
         await deliver(self._bus, config.name, deliverer, concurrency, self._lease, self._bury)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tocsin_events.duration import format_duration
 from tocsin_events.instant import SECOND, from_micros, parse_rfc3339
 from tocsin_notifiers.ack_link import AckLinks
 from tocsin_notifiers.markdown import fenced, literal
-from tocsin_notifiers.message import Fact, FollowUp, Link, Message
+from tocsin_notifiers.message import Fact, FollowUp, Link, Message, RunsOf
 from tocsin_notifiers.notification import Notification, Status
 
 _ERROR_LINES: Final = 12
@@ -87,6 +87,7 @@ def make_message(
         event=_mapping(notification.firing.get("event")).get("id"),
         automation=notification.automation,
         run=run_of(notification.firing),
+        runs_of=runs_of(notification.firing),
         thread=notification.alert.id if notification.alert else notification.id,
         at=notification.created,
         follow_up=follow_up,
@@ -193,7 +194,10 @@ def _resolved_after(notification: Notification) -> str:
 def _since(notification: Notification) -> int | None:
     if notification.alert is not None:
         return notification.alert.opened
-    at = _mapping(notification.firing.get("firing")).get("at")
+    return _micros(_mapping(notification.firing.get("firing")).get("at"))
+
+
+def _micros(at: Any) -> int | None:
     if isinstance(at, int):
         return at
     if isinstance(at, str):
@@ -245,6 +249,19 @@ def run_of(firing: Mapping[str, Any]) -> str:
         if _mapping(one).get("kind") == "flow-run":
             return str(one.get("id") or "")
     return ""
+
+
+def runs_of(firing: Mapping[str, Any]) -> RunsOf | None:
+    """Return whose last runs belong to a firing: the deployment's or, without one, the flow's that it is about."""
+    event = _mapping(firing.get("event"))
+    kinds: tuple[Literal["deployment", "flow"], ...] = ("deployment", "flow")
+    for kind in kinds:
+        name = _name_of_kind(event, kind)
+        if name:
+            state = str(event.get("type", "")).removeprefix("flow-run.")
+            at = _micros(event.get("time"))
+            return RunsOf(kind=kind, name=name, run=run_of(firing), state=state, at=at or 0)
+    return None
 
 
 def _resource(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,18 +7,20 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import aiosmtplib
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tocsin_events.identity import derived_id
 from tocsin_events.instant import SECOND, from_micros
-from tocsin_notifiers.email_html import html
+from tocsin_notifiers.email_html import PICTURE, html
 from tocsin_notifiers.markdown import as_plain, parse
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notification import Severity
 from tocsin_notifiers.notifier import SEND_TIMEOUT, Outside, Rejected, Retry
+from tocsin_notifiers.run_chart import read_chart
+from tocsin_notifiers.run_picture import draw
 from tocsin_notifiers.secret import Secret
 
 _CONNECTIONS: Final = 8
@@ -74,6 +76,7 @@ class Email:
     resends_safely: ClassVar = True
     """The same message keeps its Message-ID, by which mailboxes know it."""
     ack_link: ClassVar = True
+    picture: ClassVar = True
 
     def __init__(self, config: EmailConfig, outside: Outside) -> None:
         self._config = config
@@ -107,12 +110,22 @@ class Email:
             raise Retry(f"{self._config.smtp.host}: {problem}") from problem
         return Receipt(target=message.target, id=str(mail["Message-ID"]), answer=said[:500])
 
-    def preview(self, message: Message) -> dict[str, str]:
-        """Return the mail's subject, its text and its HTML."""
+    def preview(self, message: Message) -> dict[str, Any]:
+        """Return the mail's subject, its text, its HTML, and what is attached to it."""
+        mail = payload(message, self._config)
         return {
-            "subject": _header_safe(message.title),
+            "subject": str(mail["Subject"]),
             "text": plain_text(message),
-            "html": html(message),
+            "html": html(message, domain=_domain_of(self._config)),
+            "attached": [
+                {
+                    "name": part.get_filename(),
+                    "type": part.get_content_type(),
+                    "bytes": len(part.get_content()),
+                }
+                for part in mail.walk()
+                if part.get_filename()
+            ],
         }
 
     @asynccontextmanager
@@ -157,7 +170,7 @@ class Email:
 def payload(message: Message, config: EmailConfig, previous: Receipt | None = None) -> EmailMessage:
     """Return the mail: all recipients in ``To``, threaded by the alert, marked as made by a machine."""
     mail = EmailMessage(policy=SMTP)
-    domain = _ascii_domain(parseaddr(config.sender)[1])
+    domain = _domain_of(config)
     mail["From"] = config.sender
     mail["To"] = ", ".join(config.to)
     mail["Subject"] = _header_safe(message.title)
@@ -177,7 +190,14 @@ def payload(message: Message, config: EmailConfig, previous: Receipt | None = No
     if message.severity is Severity.CRITICAL and message.status == "firing":
         mail["Importance"] = "high"
     mail.set_content(plain_text(message))
-    mail.add_alternative(html(message), subtype="html")
+    mail.add_alternative(html(message, domain=domain), subtype="html")
+    if message.image is not None:
+        page = mail.get_body(("html",))
+        assert isinstance(page, EmailMessage)
+        page.add_related(
+            draw(read_chart(message.image.chart)), "image", "png",
+            cid=f"<{PICTURE}@{domain}>", filename=f"{PICTURE}.png", disposition="inline",
+        )  # fmt: skip
     return mail
 
 
@@ -188,6 +208,8 @@ def plain_text(message: Message) -> str:
         width = max(len(fact.name) for fact in message.fields) + 2
         facts = [f"{fact.name + ':':<{width}}{fact.value}" for fact in message.fields]
     parts = [message.title, as_plain(parse(message.body)), "\n".join(facts)]
+    if message.image is not None:
+        parts.append(message.image.alt)
     parts.append("\n".join(f"{link.label}: {link.url}" for link in message.links))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -198,6 +220,10 @@ def _verdict(code: int, said: str) -> Retry | Rejected:
 
 def _header_safe(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _domain_of(config: EmailConfig) -> str:
+    return _ascii_domain(parseaddr(config.sender)[1])
 
 
 def _ascii_domain(address: str) -> str:

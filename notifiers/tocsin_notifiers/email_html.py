@@ -1,11 +1,15 @@
-"""A message as the HTML of an email: tables and inline styles, as mail programs need them; no picture of ours, no script."""
+"""A message as the HTML of an email: tables and inline styles, as mail programs need them; no script, no foreign picture."""
 
 from html import escape
+from typing import Final
 
 from tocsin_notifiers.markdown import Block, Span, join, parse
 from tocsin_notifiers.message import Link, Message
+from tocsin_notifiers.run_picture import HEIGHT, WIDTH
 from tocsin_notifiers.slack_blocks import colour_of
 
+PICTURE: Final = "last-runs"
+"""How the page refers to the picture: by the Content-ID of the mail's other part, before its ``@``."""
 _FONT = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;"
 _CODE = "font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px;"
 _PAGE = (
@@ -28,8 +32,11 @@ _PAGE = (
 )
 
 
-def html(message: Message) -> str:
-    """Return a whole HTML page; whatever a stranger wrote is text in it."""
+def html(message: Message, *, domain: str) -> str:
+    """Return a whole HTML page; whatever a stranger wrote is text in it.
+
+    ``domain`` is that of the mail's ids; the picture, where the message has one, is the part ``last-runs@domain``.
+    """
     label = message.status if message.status != "firing" else message.severity
     footer = "Sent by Tocsin"
     if message.automation:
@@ -40,7 +47,7 @@ def html(message: Message) -> str:
         label=escape(label),
         body=_body(parse(message.body)),
         fields=_fields(message),
-        picture=_picture(message),
+        picture=_picture(message, domain),
         links=_links(message),
         footer=footer + ".",
     )
@@ -94,10 +101,15 @@ def _fields(message: Message) -> str:
     )
 
 
-def _picture(message: Message) -> str:
-    if not message.image:
+def _picture(message: Message, domain: str) -> str:
+    if message.image is None:
         return ""
-    return f'<img src="{escape(message.image)}" alt="The last runs" width="540" style="max-width:100%;margin:0 0 18px 0">'
+    alt = escape(message.image.alt)
+    return (
+        f'<img src="cid:{PICTURE}@{escape(domain)}" alt="{alt}" width="{WIDTH}" height="{HEIGHT}" '
+        'style="display:block;width:100%;max-width:540px;height:auto;margin:4px 0 6px 0;border:0">'
+        f'<div style="margin:0 0 18px 0;font-size:12px;line-height:1.4;color:#6b7280;{_FONT}">{alt}</div>'
+    )
 
 
 def _links(message: Message) -> str:

@@ -29,14 +29,46 @@ class Link(BaseModel):
     url: str
 
 
+class Image(BaseModel):
+    """A picture of the last runs.
+
+    ``alt`` says the same in words (plain text); ``chart`` is what
+    `tocsin_notifiers.run_picture` draws it from; ``url`` is where anybody can load it, empty where nobody can.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alt: str
+    chart: str
+    url: str = ""
+
+
+class RunsOf(BaseModel):
+    """Whose last runs a message can show: those of a deployment or, without one, of a flow.
+
+    ``run`` is the id of the one that the message is about, ``state`` what its event says of it, ``at`` when
+    (microseconds).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["deployment", "flow"]
+    name: str
+    run: str = ""
+    state: str = ""
+    at: int = 0
+
+
 class Message(BaseModel):
     """One message for one target.
 
     ``id`` is the delivery's: the same for every attempt, so it serves as an idempotency key. ``target`` is the
     notifier's own word for whom this copy is for. ``title`` is plain text, ``body`` Markdown; both may carry
     anything that a stranger wrote, and a notifier escapes them. ``fields`` and ``links`` are shown in order;
-    ``image`` is the address of a picture; ``run`` is the id of the flow run that it is about, where it is about one. ``thread`` is the same for all messages of one alert. ``at`` is in
-    microseconds since the epoch. ``follow_up`` says what to do with the receipt of the first message.
+    ``run`` is the id of the flow run that it is about, where it is about one, and ``runs_of`` says whose last runs
+    belong to it; ``image`` is the picture of them, which a notifier that wants one gets when it sends. ``thread`` is the
+    same for all messages of one alert. ``at`` is in microseconds since the epoch. ``follow_up`` says what to do with the
+    receipt of the first message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,11 +81,12 @@ class Message(BaseModel):
     status: Status = Status.FIRING
     fields: tuple[Fact, ...] = ()
     links: tuple[Link, ...] = ()
-    image: str | None = None
+    image: Image | None = None
     alert: AlertRef | None = None
     event: str | None = None
     automation: str = ""
     run: str = ""
+    runs_of: RunsOf | None = None
     thread: str = ""
     at: int = 0
     follow_up: FollowUp = "message"

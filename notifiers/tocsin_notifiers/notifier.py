@@ -9,10 +9,11 @@ A notifier is a class behind an entry point of the group ``tocsin.notifiers``::
         def targets(self) -> tuple[str, ...]: ...
         async def send(self, message: Message, previous: Receipt | None) -> Receipt: ...
 
-`tocsin_notifiers.testing.NotifierContract` is the test suite that each of them passes. Four
+`tocsin_notifiers.testing.NotifierContract` is the test suite that each of them passes. Five
 attributes are optional: ``follow_ups`` (how it can follow up on an alert's first message; ``("message",)``), ``pace``
-(seconds between two messages to one target; 0), ``resends_safely`` (the service knows a message's id again; False) and
-``ack_link`` (messages have a link by which their reader acknowledges; False).
+(seconds between two messages to one target; 0), ``resends_safely`` (the service knows a message's id again; False),
+``ack_link`` (messages have a link by which their reader acknowledges; False) and ``picture`` (messages come with a
+picture of the last runs, where there is one; False).
 """
 
 from collections.abc import Callable
@@ -136,3 +137,8 @@ def resends_safely(notifier: Notifier) -> bool:
 def wants_ack_link(notifier: Notifier) -> bool:
     """Tell whether its messages have a link by which their one reader acknowledges, without a key or a password."""
     return bool(getattr(notifier, "ack_link", False))
+
+
+def wants_picture(notifier: Notifier) -> bool:
+    """Tell whether its messages shall come with a picture of the last runs; without, nothing is looked up or drawn."""
+    return bool(getattr(notifier, "picture", False))

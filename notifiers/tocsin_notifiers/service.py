@@ -28,8 +28,9 @@ from tocsin_notifiers.inbox_store import InboxStore
 from tocsin_notifiers.ledger import Ledger
 from tocsin_notifiers.message import Message
 from tocsin_notifiers.notification import Notification, Status
-from tocsin_notifiers.notifier import Notifier, Outside, load_kinds
+from tocsin_notifiers.notifier import Notifier, Outside, load_kinds, wants_picture
 from tocsin_notifiers.office import FIRED, RESOLVED, NotFound, Office
+from tocsin_notifiers.pictures import NoHistory, Pictures
 from tocsin_notifiers.pipeline import Way
 from tocsin_notifiers.preview import HasPreview, Previewed
 from tocsin_notifiers.render import Renderer
@@ -65,8 +66,8 @@ class AlertStory:
 class Notifications:
     """Takes notifications and sees them delivered.
 
-    ``secrets`` reveals named secrets, ``guard`` judges addresses, ``pages`` knows the product's own, ``write`` is the
-    console. ``lease`` (microseconds, longer than an attempt) is how long a dead process keeps its deliveries. `configure` says who can be told, `run` does the work until it is cancelled.
+    ``secrets`` reveals named secrets, ``guard`` judges addresses, ``pages`` knows the product's own, ``pictures``
+    draws the last runs, ``write`` is the console. ``lease`` (microseconds, longer than an attempt) is how long a dead process keeps its deliveries. `configure` says who can be told, `run` does the work until it is cancelled.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Notifications:
         secrets: Secrets,
         guard: AddressGuard | None = None,
         pages: Pages | None = None,
+        pictures: Pictures | None = None,
         kinds: Mapping[str, Any] | None = None,
         clock: Callable[[], int] = now,
         write: Callable[[str], None] = print,
@@ -89,6 +91,7 @@ class Notifications:
         self.alerts = Alerts(engine)
         self.silences = silences.Silences(engine)
         self.deliveries = Ledger(engine, clock, lease=lease)
+        self._pictures = pictures or Pictures(NoHistory())
         guard = guard or AddressGuard()
         self._http = guarded_client(guard)
         outside = Outside(self._http, secrets, guard, clock, write, self.inbox)
@@ -106,6 +109,7 @@ class Notifications:
             announce=self._announcer.delivered,
             bury=self._announcer.bury,
             lease=lease,
+            pictures=self._pictures,
         )
 
     # -- what is configured ----------------------------------------------------------------------------------------
@@ -146,11 +150,10 @@ class Notifications:
         if notification.alert is not None or not orders:
             await self._announcer.catch_up()
 
-    def preview(self, notification: Notification) -> tuple[Previewed, ...]:
+    async def preview(self, notification: Notification) -> tuple[Previewed, ...]:
         """Return the messages that a notification would become, as if nothing held it back; sends nothing."""
         return tuple(
-            Previewed(way.notifier.name, way.notifier.kind, way.path, message, self._payload(way, message))
-            for way, message in self._office.preview(notification)
+            [await self._previewed(way, message) for way, message in self._office.preview(notification)]
         )
 
     async def keep_firing(self, type_: str, firing: dict[str, Any]) -> None:
@@ -332,6 +335,9 @@ class Notifications:
         unfinished = [one for one in await self.deliveries.of_alert(alert) if not one.is_finished]
         await self._announcer.order([(one.id, one.notifier, one.target) for one in unfinished])
 
-    def _payload(self, way: Way, message: Message) -> Any:
+    async def _previewed(self, way: Way, message: Message) -> Previewed:
         notifier = self.notifier(way.notifier.name)
-        return notifier.preview(message) if isinstance(notifier, HasPreview) else None
+        if notifier is not None and wants_picture(notifier):
+            message = await self._pictures.illustrated(message, self._clock())
+        payload = notifier.preview(message) if isinstance(notifier, HasPreview) else None
+        return Previewed(way.notifier.name, way.notifier.kind, way.path, message, payload)

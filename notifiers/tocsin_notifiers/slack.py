@@ -55,6 +55,7 @@ class Slack:
     """One Slack channel."""
 
     config: ClassVar = SlackConfig
+    picture: ClassVar = True
     pace: ClassVar = 1.0
     """Slack takes about one message a second and channel."""
 

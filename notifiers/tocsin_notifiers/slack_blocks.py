@@ -16,6 +16,7 @@ _MOST_FIELDS: Final = 20
 _TEXT: Final = 3_900
 _URL: Final = 3_000
 _VALUE: Final = 1_900
+_ALT: Final = 300
 
 COLOURS: Final = {
     Severity.INFO: "#2f7bd9",
@@ -103,9 +104,15 @@ def _field_blocks(message: Message) -> list[dict[str, Any]]:
 
 
 def _picture(message: Message) -> list[dict[str, Any]]:
-    if not message.image or len(message.image) > _URL:
+    """Return the picture where Slack can load it, else what it says."""
+    image = message.image
+    if image is None:
         return []
-    return [{"type": "image", "image_url": message.image, "alt_text": "The last runs"}]
+    said = _cut(image.alt, _ALT)
+    if not image.url or len(image.url) > _URL:
+        return [{"type": "context", "elements": [{"type": "mrkdwn", "text": escape(said)}]}]
+    title = {"type": "plain_text", "text": said, "emoji": False}
+    return [{"type": "image", "image_url": image.url, "alt_text": said, "title": title}]
 
 
 def _acting_buttons(message: Message) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Microsoft Teams, by the webhook of a Workflow, with an Adaptive Card."""
 
+import base64
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -10,6 +12,8 @@ from tocsin_notifiers.markdown import Block, Span, parse
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notification import Severity, Status
 from tocsin_notifiers.notifier import Outside
+from tocsin_notifiers.run_chart import read_chart
+from tocsin_notifiers.run_picture import draw
 from tocsin_notifiers.secret import Secret
 
 LIMIT: Final = 28 * 1024
@@ -22,6 +26,7 @@ _COLOURS: Final = {
     Severity.CRITICAL: "Attention",
 }
 _SIGNS: Final = {Severity.INFO: "ℹ️", Severity.WARNING: "⚠️", Severity.ERROR: "🔴", Severity.CRITICAL: "🚨"}  # noqa: RUF001 - the sign itself
+_CAPTION: Final = {"type": "TextBlock", "isSubtle": True, "size": "Small", "spacing": "Small", "wrap": True}
 _CARD: Final = "application/vnd.microsoft.card.adaptive"
 # What Teams' Markdown would take for markup.
 _MARKUP: Final = str.maketrans(
@@ -42,6 +47,7 @@ class Teams:
 
     config: ClassVar = TeamsConfig
     follow_ups: ClassVar[tuple[FollowUp, ...]] = ("message",)
+    picture: ClassVar = True
     pace: ClassVar = 0.25
     """Teams takes four messages a second."""
 
@@ -77,11 +83,14 @@ def payload(message: Message) -> dict[str, Any]:
         {"title": escape(_cut(fact.name, 100)), "value": escape(_cut(fact.value, 500))}
         for fact in message.fields
     ]
+    picture = _picture(message)
     for kept in range(len(blocks), -1, -1):
-        body = _envelope(_card(message, blocks[:kept], facts, shortened=kept < len(blocks)))
+        # What was said comes before how it looks: a text that must be shortened has no picture below it.
+        shown = picture if kept == len(blocks) else ()
+        body = _envelope(_card(message, blocks[:kept], facts, shown, shortened=kept < len(blocks)))
         if len(msgspec.json.encode(body)) <= _ROOM:
             return body
-    return _envelope(_card(message, (), facts[:10], shortened=True))
+    return _envelope(_card(message, (), facts[:10], (), shortened=True))
 
 
 def escape(text: str) -> str:
@@ -90,7 +99,12 @@ def escape(text: str) -> str:
 
 
 def _card(
-    message: Message, blocks: tuple[Block, ...], facts: list[dict[str, str]], *, shortened: bool
+    message: Message,
+    blocks: tuple[Block, ...],
+    facts: list[dict[str, str]],
+    picture: Sequence[dict[str, Any]],
+    *,
+    shortened: bool,
 ) -> dict[str, Any]:
     body = [_title(message), *(_block(block) for block in blocks)]
     if shortened:
@@ -99,8 +113,7 @@ def _card(
         )
     if facts:
         body.append({"type": "FactSet", "facts": facts[:30], "separator": True})
-    if message.image:
-        body.append({"type": "Image", "url": message.image, "altText": "The last runs"})
+    body += picture
     return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -114,6 +127,22 @@ def _card(
             if len(link.url) <= 2_000
         ],
     }
+
+
+def _picture(message: Message) -> tuple[dict[str, Any], ...]:
+    """Return the picture by its address or, where Teams could not load it, within the card, and what it says."""
+    image = message.image
+    if image is None:
+        return ()
+    drawn = base64.b64encode(draw(read_chart(image.chart))).decode() if not image.url else ""
+    return (
+        {
+            "type": "Image",
+            "url": image.url or f"data:image/png;base64,{drawn}",
+            "altText": _cut(image.alt, 300),
+        },
+        {**_CAPTION, "text": escape(_cut(image.alt, 300))},
+    )
 
 
 def _title(message: Message) -> dict[str, Any]:

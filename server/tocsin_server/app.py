@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tocsin_server import health
-from tocsin_server.api import ack, problem, schema_page, signposts
+from tocsin_server.api import ack, pictures, problem, schema_page, signposts
 from tocsin_server.api.hooks import SlackButtons
 from tocsin_server.api.ingest import Ingest, IngestFirst
 from tocsin_server.api.security import HostGuard, is_loopback
@@ -89,6 +89,7 @@ def _with_api(app: FastAPI, parts: Parts) -> ASGIApp:
             app.include_router(router, prefix=PREFIX)
     app.include_router(schema_page.router)
     app.include_router(ack.router)
+    app.include_router(pictures.router)
     app.include_router(signposts.router)
     return IngestFirst(app, ingest, f"{PREFIX}/events")
 

@@ -10,6 +10,7 @@ from tocsin_events.bus import Bus
 from tocsin_events.dead_letters import DeadLetters
 from tocsin_events.store import EventStore
 from tocsin_notifiers.ack_link import AckLinks
+from tocsin_notifiers.picture_link import PictureLinks
 from tocsin_notifiers.service import Notifications
 from tocsin_server.access import Access, Audit
 from tocsin_server.config import Configurations
@@ -44,6 +45,7 @@ class Parts:
     config: Configurations
     notifications: Notifications
     ack_links: AckLinks
+    picture_links: PictureLinks
     notifier_setup: NotifierSetup
     stopping: asyncio.Event
     run_bus: BusAddress

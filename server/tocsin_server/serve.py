@@ -24,6 +24,8 @@ from tocsin_events.store import EventStore
 from tocsin_notifiers.ack_link import AckLinks
 from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.default_message import Pages
+from tocsin_notifiers.picture_link import PictureLinks, public_base
+from tocsin_notifiers.pictures import Pictures
 from tocsin_notifiers.secret import Secrets
 from tocsin_notifiers.service import Notifications
 from tocsin_server.access import Access, Audit, new_key, read_private, write_private
@@ -35,6 +37,7 @@ from tocsin_server.db import open_engine, upgrade
 from tocsin_server.deployments import Deployments
 from tocsin_server.errors import ExitCode, UserError
 from tocsin_server.heap import give_way_to_database_threads, long_lived_objects
+from tocsin_server.last_runs import LastRuns
 from tocsin_server.link_keys import link_keys
 from tocsin_server.metrics import Metrics
 from tocsin_server.notifier_setup import KnownSecrets, NotifierSetup
@@ -112,7 +115,9 @@ def _parts(
     deployments = Deployments(engine, outgoing)
     audit = Audit(engine)
     config = Configurations(engine, outgoing, deployments, audit)
-    ack_links = AckLinks(link_keys(keys, settings.data_dir / "secrets.key"))
+    signing = link_keys(keys, settings.data_dir / "secrets.key")
+    ack_links = AckLinks(signing)
+    picture_links = PictureLinks(signing, public_base(settings.server.public_url))
     known = KnownSecrets()
     notifications = Notifications(
         engine,
@@ -120,6 +125,7 @@ def _parts(
         secrets=Secrets(known.look_up),
         guard=AddressGuard(allow_private=settings.actions.allow_private_addresses),
         pages=Pages((settings.server.public_url or url).rstrip("/"), ack_links),
+        pictures=Pictures(LastRuns(engine), picture_links),
         write=partial(print, file=sys.stderr),
     )
     setup = NotifierSetup(config, vault, known, notifications)
@@ -145,6 +151,7 @@ def _parts(
         config=config,
         notifications=notifications,
         ack_links=ack_links,
+        picture_links=picture_links,
         notifier_setup=setup,
         stopping=asyncio.Event(),
         run_bus=access.client,

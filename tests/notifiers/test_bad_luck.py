@@ -236,7 +236,7 @@ async def _given_up(service):
 
 async def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(serving):
     async with receiver() as hook, serving({"hook": {"webhook": {"url": hook.url}}}) as service:
-        message = service.preview(notification())[0].message
+        message = (await service.preview(notification()))[0].message
         assert message.title == "nightly failed"
         assert hook.requests == []
 
@@ -247,7 +247,7 @@ async def test_a_template_that_fails_leaves_the_default_text_and_says_so(serving
         "template": {"title": "{{ nothing.there }}", "body": "**{{ flow.name }}**"},
     }
     async with serving({"hook": broken}) as service:
-        message = service.preview(notification())[0].message
+        message = (await service.preview(notification()))[0].message
         assert message.title == "nightly failed"
         assert "title template failed" in message.body
         assert message.body.endswith("**etl**")

@@ -87,7 +87,7 @@ async def preview_notifier(name: str, wanted: PreviewWanted, request: Request, _
     stored = await parts.events.get(wanted.event, wanted.source)
     if stored is None:
         raise not_found("event", wanted.event)
-    found = parts.notifications.preview(about(name, stored.body, time.time_ns() // 1000))
+    found = await parts.notifications.preview(about(name, stored.body, time.time_ns() // 1000))
     return {
         "event": wanted.event,
         "messages": [
