@@ -65,11 +65,14 @@ GRACE = st.sampled_from(["0s", "1s", "3s"])
 
 
 @st.composite
-def cases(draw: st.DrawFn, triggers: Any, *, ordered: bool = False, **rule: Any) -> tuple[Spec, History]:
+def cases(
+    draw: st.DrawFn, triggers: Any, *, ordered: bool = False, follows: bool = False, **rule: Any
+) -> tuple[Spec, History]:
     drawn = draw(ruled(triggers, grace=GRACE, **rule))
     grace = int(drawn["grace"][:-1])
     delay = 0 if ordered else max(grace - 1, 0)
-    return drawn, draw(histories(delay=delay, future=0 if ordered else grace, ordered=ordered))
+    future, most = 0 if ordered else grace, 8 if follows else 12
+    return drawn, draw(histories(delay=delay, future=future, ordered=ordered, follows=follows, most=most))
 
 
 LEAVES = event_triggers | thresholds
@@ -110,6 +113,24 @@ def test_compounds(case: tuple[Spec, History]) -> None:
 @quick(60)
 @given(cases(keyed(composites(LEAVES | NATURAL | composites(event_triggers)))))
 def test_nested_triggers(case: tuple[Spec, History]) -> None:
+    agree(*case)
+
+
+@quick(60)
+@given(cases(keyed(NATURAL), until=UNTILS, follows=True))
+def test_timers_over_events_that_overtook_what_they_follow(case: tuple[Spec, History]) -> None:
+    agree(*case)
+
+
+@quick(60)
+@given(cases(lastings, until=UNTILS, follows=True))
+def test_lasting_states_over_events_that_overtook_what_they_follow(case: tuple[Spec, History]) -> None:
+    agree(*case)
+
+
+@quick(60)
+@given(cases(keyed(composites(LEAVES | NATURAL)), follows=True))
+def test_composites_over_events_that_overtook_what_they_follow(case: tuple[Spec, History]) -> None:
     agree(*case)
 
 

@@ -5,7 +5,8 @@ recomputes from the definition of each trigger whenever something may have chang
 own patterns, own conditions, own cron. `tell` is its one promise.
 
 Its limits: all instants lie on the grid; an expression is a path (``data.k``), a condition compares a path with a
-constant; ``follows``, ``concurrency`` and ``chain`` are not told here (they have stories of their own).
+constant; ``follows`` goes at most eight events of a resource back; ``concurrency`` and ``chain`` are not told here
+(they have stories of their own).
 """
 
 from oracle.rule import Told, tell

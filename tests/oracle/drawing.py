@@ -36,6 +36,7 @@ class History:
 
         events = " ".join(
             f"{view.id}:{view.type[2:]}@{told(view.time)}>{told(view.received)}"
+            f"{'' if view.follows is None else f'~{view.follows}'}"
             f"{'' if view.data is None else sorted(view.data.items())}/{view.resource and view.resource['id']}"
             for view in self.views
         )
@@ -86,8 +87,12 @@ def histories(
     last: int = 20,
     unit: int = SECOND,
     tail: int = 30,
+    follows: bool = False,
 ) -> History:
-    """Histories whose events arrive at most ``delay`` late and ``future`` early, both in units of the grid."""
+    """Histories whose events arrive at most ``delay`` late and ``future`` early, both in units of the grid.
+
+    ``follows``: some of them follow another of their resource, or one that never comes.
+    """
     drawn = draw(
         st.lists(
             st.tuples(
@@ -120,6 +125,10 @@ def histories(
             views[-1].time, views[-1].resource, views[-1].data = again.time, again.resource, again.data
         else:
             views.append(view(number, type_, at, arrives=arrives, unit=unit, thing=thing, **data))
+    if follows:
+        for one in views:
+            others = [other.id for other in views if other.subject == one.subject and other is not one]
+            one.follows = draw(st.sampled_from([None, "lost", *others]))
     ticks = draw(st.lists(st.integers(1, last + tail), max_size=4))
     return History(
         tuple(views), tuple(START + at * unit for at in sorted(ticks)), START + (last + tail) * unit, unit

@@ -20,16 +20,24 @@ def micros(text: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """An event as an automation sees it: when it happened, and the place in which it came."""
+    """An event as an automation sees it: when it happened, and the place in which it came.
+
+    ``behind`` is how many events of the same time it follows that came after it.
+    """
 
     view: EventView
     time: int
     place: int
+    behind: int = 0
 
     @property
-    def order(self) -> tuple[int, int]:
-        """Order is event time, then arrival."""
-        return self.time, self.place
+    def order(self) -> tuple[int, int, int]:
+        """Order is event time, then `follows`, then arrival."""
+        return self.time, self.behind, self.place
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Seen":
+        """An event is the same one in a trigger that is copied."""
+        return self
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracle.matter import SECOND, SUBJECT, Back, Fire, Key, Seen, Setting, in_order, micros
+from oracle.order import Order
 from oracle.triggers import Lasting, Trigger, make
 from tocsin_events.view import EventView
 
@@ -47,6 +48,7 @@ class _Story:
         until = rule.get("until")
         self.natural = until is None and self.when.opposites()
         self.until = until if until not in (None, "never") else None
+        self.order = Order(self.when, self.grace)
         self.limits = rule.get("limits", {})
         self.told: list[Told] = []
         self.known: dict[tuple[str, str], int] = {}
@@ -61,6 +63,10 @@ class _Story:
         for key, watch in list(self.alerts.items()):
             if watch is not None and any(k == key and isinstance(one, Fire) for k, one in watch.look(now)):
                 self._close(key, now)
+        for seen in self.order.until(now):
+            self._evaluate(seen, now)
+        for seen in self.order.before_timers(now):
+            self._evaluate(seen, now)
         for key, signal in self.when.look(now):
             self._take(key, signal, now)
         # What a trigger's timer gives still joins what waits until this very instant.
@@ -80,6 +86,10 @@ class _Story:
                 k == key and isinstance(one, Fire) for k, one in watch.see(seen, now)
             ):
                 self._close(key, now)
+        for one in self.order.came(seen, now):
+            self._evaluate(one, now)
+
+    def _evaluate(self, seen: Seen, now: int) -> None:
         for key, signal in self.when.see(seen, now):
             self._take(key, signal, now)
 
@@ -111,7 +121,7 @@ class _Story:
             )
             by_time = sorted(
                 waiting,
-                key=lambda one: (one[2].time, max((seen.order for seen in one[2].events), default=(0, 0))),
+                key=lambda one: (one[2].time, max((seen.order for seen in one[2].events), default=(0, 0, 0))),
             )
             deliver = debounce.get("deliver", "last")
             chosen = {"last": by_time[-1:], "first": by_time[:1], "all": waiting}[deliver]

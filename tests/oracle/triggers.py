@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from itertools import combinations, pairwise, product
 from typing import Any
 
@@ -20,6 +21,9 @@ from oracle.matter import (
     micros,
     number_of,
 )
+
+SELECTED = (("event", "where"), ("missing", "where"), ("after", "after_where"))
+"""The fields that name events, each with that of its condition."""
 
 
 class Trigger(ABC):
@@ -41,6 +45,20 @@ class Trigger(ABC):
     def opposites(self) -> bool:
         """Whether it has a natural opposite."""
         return False
+
+    def ordered(self) -> bool:
+        """Whether order matters so much that an event waits for the one that it follows."""
+        return False
+
+    def concerns(self, seen: Seen) -> set[Key]:
+        """The keys for which it wants an event."""
+        key = self.setting.key(seen.view)
+        wanted = [(self.spec[name], self.spec.get(where)) for name, where in SELECTED if name in self.spec]
+        return {key} if key is not None and any(matches(*one, seen) for one in wanted) else set()
+
+    def deciding(self, now: int) -> set[Key]:
+        """The keys for which its timer decides something at an instant."""
+        return {key for key, signal in deepcopy(self).look(now) if isinstance(signal, Fire)}
 
     def span(self, name: str) -> int:
         """A duration of the trigger."""
@@ -68,7 +86,7 @@ class Threshold(Trigger):
         key, within, count = self.setting.key(seen.view), self.span("within"), self.spec["count"]
         if key is None or not matches(self.spec["event"], self.spec.get("where"), seen):
             return []
-        if now > seen.time + within + self.grace:
+        if seen.view.received > seen.time + within + self.grace:
             return []  # late
         unused = self.unused[key]
         unused.append(seen)
@@ -92,6 +110,13 @@ class Lasting(Trigger):
 
     def opposites(self) -> bool:
         return True
+
+    def ordered(self) -> bool:
+        return True
+
+    def concerns(self, seen: Seen) -> set[Key]:
+        key: Key | None = (seen.view.subject,) if self.by_subject else self.setting.key(seen.view)
+        return set() if key is None else {key}
 
     def _is_in(self, seen: Seen) -> bool:
         return matches(self.spec["event"], self.spec.get("where"), seen)
@@ -140,6 +165,9 @@ class Absence(Trigger):
         self.number: dict[Seen, int] = {}
 
     def opposites(self) -> bool:
+        return True
+
+    def ordered(self) -> bool:
         return True
 
     def _opens(self, seen: Seen) -> bool:
@@ -204,6 +232,9 @@ class Silence(Trigger):
     def opposites(self) -> bool:
         return True
 
+    def ordered(self) -> bool:
+        return True
+
     def see(self, seen: Seen, now: int) -> Signals:
         key = self.setting.key(seen.view)
         if key is None or not matches(self.spec["missing"], self.spec.get("where"), seen):
@@ -240,6 +271,9 @@ class Deadline(Trigger):
         self.came: dict[Key, list[Seen]] = {key: [] for key in expected_keys(spec)}
 
     def opposites(self) -> bool:
+        return True
+
+    def ordered(self) -> bool:
         return True
 
     def see(self, seen: Seen, now: int) -> Signals:
@@ -332,7 +366,7 @@ class Aggregate(Trigger):
 
     def _edges(self, key: Key, known: int) -> list[tuple[int, bool, tuple[Seen, ...], bool]]:
         came, over = in_order(self.came[key]), self.span("over")
-        looks = [(one.time, one.place) for one in came]
+        looks = [(one.time, one.place) for one in came]  # none of them waits for another
         looks += [(one.time + over, -1) for one in came if one.time + over <= known]
         edges: list[tuple[int, bool, tuple[Seen, ...], bool]] = []
         was = False
@@ -340,7 +374,7 @@ class Aggregate(Trigger):
             window = tuple(
                 one
                 for one in came
-                if time - over < one.time and (one.order <= (time, last) or (one.time < time))
+                if time - over < one.time and ((one.time, one.place) <= (time, last) or one.time < time)
             )
             beyond = self._crossed(window)
             if beyond != was:
@@ -363,10 +397,10 @@ Candidate = tuple[int, Fire]
 """A firing of a child, with the child's number."""
 
 
-def place(fire: Fire) -> tuple[int, int]:
+def place(fire: Fire) -> tuple[int, int, int]:
     """The place of a child's firing in the order of events; what a timer fired comes before the events of its time."""
     last = max(fire.events, key=lambda seen: seen.order, default=None)
-    return fire.time, last.place if last is not None and last.time == fire.time else -1
+    return last.order if last is not None and last.time == fire.time else (fire.time, -1, -1)
 
 
 class Composite(Trigger):
@@ -390,10 +424,19 @@ class Composite(Trigger):
         for number, child in enumerate(self.children):
             for key, signal in child.see(seen, now):
                 if isinstance(signal, Fire) and not (
-                    self.within is not None and now > signal.time + self.within + self.grace
+                    self.within is not None and seen.view.received > signal.time + self.within + self.grace
                 ):
                     fresh[key].append((number, signal))
         return [one for key, fires in fresh.items() for one in self._combine(key, fires)]
+
+    def ordered(self) -> bool:
+        return any(child.ordered() for child in self.children)
+
+    def concerns(self, seen: Seen) -> set[Key]:
+        return {key for child in self.children for key in child.concerns(seen)}
+
+    def deciding(self, now: int) -> set[Key]:
+        return {key for child in self.children for key in child.deciding(now)}
 
     def look(self, now: int) -> Signals:
         fresh: dict[Key, list[Candidate]] = defaultdict(list)
@@ -426,6 +469,9 @@ class Composite(Trigger):
 
 class Sequence(Composite):
     """Of all choices of one firing for each step, in order, the one that starts latest."""
+
+    def ordered(self) -> bool:
+        return True
 
     def _choose(self, candidates: list[Candidate], fresh: Candidate) -> list[Candidate] | None:
         steps = [[one for one in candidates if one[0] == step] for step in range(len(self.children))]
