@@ -7,7 +7,7 @@ The rooms of rules and of notifications don't know each other; here they meet, b
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from tocsin_automations.testing.deliveries import Asked, Delivered, Script
+from tocsin_automations.testing.deliveries import Acknowledged, Asked, Delivered, Script
 from tocsin_notifiers.console import payload as as_text
 from tocsin_notifiers.delivery import Delivery
 from tocsin_notifiers.notification import Notification
@@ -38,9 +38,13 @@ async def _rehearse(script: Script) -> list[Delivered]:
         for given in script.silences:
             starts = script.clock + given.at
             await pipeline.silence(given.matcher, starts=starts, ends=starts + given.lasts)
-        for asked in script.asked:
-            await pipeline.move_to(script.clock + asked.at)
-            await _hear(pipeline, asked, script.clock)
+        for step in script.steps():
+            await pipeline.move_to(script.clock + step.at)
+            match step:
+                case Asked():
+                    await _hear(pipeline, step, script.clock)
+                case Acknowledged(alert=alert, by=by):
+                    await pipeline.acknowledge(alert, by)
         await pipeline.move_to(script.clock + script.lasts)
         found = [_told(one, script.clock) for one in await pipeline.told()]
         found += [_suppressed(one, script.clock) for one in pipeline.suppressed]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tocsin_automations.loader import LoadContext, load_automations
-from tocsin_automations.plugins import action_kinds, trigger_kinds
+from tocsin_automations.plugins import action_kinds, rehearsal, trigger_kinds
 from tocsin_automations.sources import read_beside, read_sources
 from tocsin_automations.testing import TestContext, run_test_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CONTEXT = TestContext(action_kinds(), trigger_kinds(), read_beside)
+CONTEXT = TestContext(action_kinds(), trigger_kinds(), read_beside, rehearsal())
 
 
 @pytest.mark.parametrize(

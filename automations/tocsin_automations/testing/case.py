@@ -12,7 +12,13 @@ from tocsin_automations.node import Node, Place, Scalar, Sequence, Table
 from tocsin_automations.problem import Problem, has_errors, in_order, nearest
 from tocsin_automations.sources import Source
 from tocsin_automations.testing.compare import differences
-from tocsin_automations.testing.deliveries import RehearseDeliveries, Script, delivery_differences
+from tocsin_automations.testing.deliveries import (
+    NothingToAcknowledge,
+    RehearseDeliveries,
+    Script,
+    acknowledged,
+    delivery_differences,
+)
 from tocsin_automations.testing.given import arrivals, last_instant
 from tocsin_automations.testing.model import RuleTest, RuleTests
 from tocsin_automations.testing.player import Played, Unplayable, play
@@ -71,11 +77,18 @@ class RuleTestCase:
         test = self.test
         if self.rehearse is None:
             return ["the test expects deliveries, and no notification pipeline is installed (tocsin[server])"]
-        script = Script(
-            self.sections, played.asked, tuple(test.silences), clock=test.clock, lasts=last_instant(test)
-        )
         try:
+            script = Script(
+                self.sections,
+                played.asked,
+                tuple(test.silences),
+                acknowledged(test.acknowledgements, played.asked),
+                clock=test.clock,
+                lasts=last_instant(test),
+            )
             return [*delivery_differences(test, self.rehearse(script))]
+        except NothingToAcknowledge as problem:
+            return [str(problem)]
         except ValueError as problem:
             return [f"the deliveries can't be rehearsed: {problem}"]
 
@@ -184,8 +197,12 @@ def _test_problems(document: Table, tests: RuleTests, loaded: Loaded, file: str)
         names.setdefault(test.name, place)
         if test.run_until is not None:
             yield from _late_events(document, test, here, file)
+        yield from _acknowledgement_problems(document, test, here, file)
         named = [("expect", number, one.automation) for number, one in enumerate(test.expect)]
         named += [("decisions", number, one.automation) for number, one in enumerate(test.decisions)]
+        named += [
+            ("acknowledgements", number, one.automation) for number, one in enumerate(test.acknowledgements)
+        ]
         for part, place_in_list, name in named:
             if name not in loaded.places:
                 at = place_of(document, (*here, part, place_in_list, "automation"))
@@ -200,6 +217,19 @@ def _late_events(document: Node, test: RuleTest, here: tuple[str | int, ...], fi
         until = format_duration(test.run_until or 0)
         message = f"the event arrives after the test has ended (`run_until: {until}`)"
         yield _problem(file, place_of(document, (*here, "events", number)), message)
+
+
+def _acknowledgement_problems(
+    document: Node, test: RuleTest, here: tuple[str | int, ...], file: str
+) -> Iterator[Problem]:
+    if test.acknowledgements and test.deliveries is None:
+        message = "acknowledging changes only what is delivered: say under `deliveries` what that is"
+        yield _problem(file, place_of(document, (*here, "acknowledgements")), message)
+    for number, one in enumerate(test.acknowledgements):
+        if test.run_until is not None and one.at > test.run_until:
+            place = place_of(document, (*here, "acknowledgements", number, "at"))
+            until = format_duration(test.run_until)
+            yield _problem(file, place, f"this comes after the test has ended (`run_until: {until}`)")
 
 
 def _problem(file: str, place: Place, message: str, suggestion: str | None = None) -> Problem:

@@ -4,11 +4,13 @@ The notification pipeline lives in a room that this one doesn't know. It is foun
 the group ``tocsin.rule_tests``, and given as a callable.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tocsin_automations.testing.model import ExpectedDelivery, GivenSilence, RuleTest
+from tocsin_automations.testing.compare import same_json
+from tocsin_automations.testing.model import ExpectedDelivery, GivenAcknowledgement, GivenSilence, RuleTest
 from tocsin_automations.testing.pairing import unpaired
 from tocsin_automations.testing.rendering import Rendered
 from tocsin_events.duration import format_duration
@@ -26,6 +28,19 @@ class Asked:
     type: str
     payload: Mapping[str, Any]
     actions: tuple[Rendered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """That somebody acknowledges an alert, by its id; ``at`` as in `Asked`."""
+
+    at: int
+    alert: str
+    by: str
+
+
+class NothingToAcknowledge(Exception):  # noqa: N818 - it names what was found
+    """No alert is open that a test wants acknowledged; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,28 @@ class Script:
     sections: Mapping[str, Any]
     asked: tuple[Asked, ...]
     silences: tuple[GivenSilence, ...]
+    acknowledged: tuple[Acknowledged, ...]
     clock: int
     lasts: int
+
+    def steps(self) -> list[Asked | Acknowledged]:
+        """Return all that happens, in order; at one instant, people act on what they have seen."""
+        # Sorting is stable.
+        return sorted((*self.asked, *self.acknowledged), key=lambda one: one.at)
 
 
 RehearseDeliveries = Callable[[Script], Sequence[Delivered]]
 """Returns what a script would come to, in order; raises `ValueError` where its sections can't be used."""
+
+
+def acknowledged(given: Sequence[GivenAcknowledgement], asked: Sequence[Asked]) -> tuple[Acknowledged, ...]:
+    """Return which alerts are acknowledged.
+
+    Raises:
+        NothingToAcknowledge: one is not open then.
+
+    """
+    return tuple(Acknowledged(one.at, _alert_for(one, asked), one.by) for one in given)
 
 
 def delivery_differences(test: RuleTest, delivered: Sequence[Delivered]) -> Iterator[str]:
@@ -75,6 +106,36 @@ def delivery_differences(test: RuleTest, delivered: Sequence[Delivered]) -> Iter
     quiet = [one for one in expected if one.suppressed is not None]
     for one in unpaired(quiet, stopped, _fits)[0]:
         yield _absent(one, delivered)
+
+
+def _alert_for(given: GivenAcknowledgement, asked: Sequence[Asked]) -> str:
+    so_far = [one for one in asked if one.at <= given.at]
+    ended = {_alert(one) for one in so_far if one.payload["firing"]["state"] == "resolved"}
+    open_ = [one for one in so_far if _alert(one) and _alert(one) not in ended]
+    for one in reversed(open_):
+        if _is_about(one, given.automation, given.key):
+            return _alert(one)
+    raise NothingToAcknowledge("\n".join(_none_open(given, so_far, open_)))
+
+
+def _none_open(given: GivenAcknowledgement, so_far: Sequence[Asked], open_: Sequence[Asked]) -> Iterator[str]:
+    key = "" if given.key is None else f" key {json.dumps(given.key)}"
+    yield f"at {format_duration(given.at)}, {given.by} can't acknowledge what is not open: {given.automation}{key}"
+    if any(_is_about(one, given.automation, given.key) and not _alert(one) for one in so_far):
+        yield f"  {given.automation} has fired, but without `until` it opens no alert"
+    firings = (one.payload["firing"] for one in open_)
+    named = ((one["automation"], json.dumps(one["key"])) for one in firings)
+    yield from (f"  open then: {name} key {key}" for name, key in dict.fromkeys(named))
+
+
+def _alert(one: Asked) -> str:
+    alert = one.payload["alert"]
+    return "" if alert is None else str(alert["id"])
+
+
+def _is_about(one: Asked, automation: str, key: Sequence[Any] | None) -> bool:
+    firing = one.payload["firing"]
+    return firing["automation"] == automation and (key is None or same_json(list(key), firing["key"]))
 
 
 def _fits(expected: ExpectedDelivery, one: Delivered) -> bool:

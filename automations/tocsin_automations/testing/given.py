@@ -61,12 +61,13 @@ def arrivals(test: RuleTest) -> list[Arrival]:
 def last_instant(test: RuleTest) -> int:
     """Return until when the clock is moved on, from the test's start.
 
-    That is ``run_until``; without it, the last arrival, the last expected firing or delivery, whichever is later.
+    That is ``run_until``; without it, the last arrival or acknowledgement, the last expected firing or delivery, whichever
+    is latest.
     """
     if test.run_until is not None:
         return test.run_until
     ends = [one.arrives for one in _all(test)] + [one.at for one in test.expect]
-    ends += [one.at for one in test.deliveries or ()]
+    ends += [one.at for one in (*(test.deliveries or ()), *test.acknowledgements)]
     return max(ends, default=0)
 
 

@@ -145,6 +145,15 @@ class GivenSilence(_Written):
     lasts: Duration
 
 
+class GivenAcknowledgement(_Written):
+    """That somebody acknowledges the alert that an automation (and key) opened last, after all that happens at that instant."""
+
+    at: Duration
+    automation: str
+    key: list[Any] | None = None
+    by: str = Field(min_length=1, max_length=200)
+
+
 class RuleTest(_Written):
     """One test: events in, and exactly the firings that must come out."""
 
@@ -156,6 +165,7 @@ class RuleTest(_Written):
     decisions: list[ExpectedDecision] = Field(default_factory=list)
     deliveries: list[ExpectedDelivery] | None = None
     silences: list[GivenSilence] = Field(default_factory=list)
+    acknowledgements: list[GivenAcknowledgement] = Field(default_factory=list)
 
 
 class RuleTests(_Written):
