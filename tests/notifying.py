@@ -54,7 +54,9 @@ async def make_engine(url: str) -> AsyncEngine:
 def make_service(
     engine: AsyncEngine, bus: Bus, notifiers: dict[str, Any], *, allow_private: bool = True, **sections: Any
 ) -> Notifications:
-    options = {name: sections.pop(name) for name in ("clock", "write", "lease") if name in sections}
+    options = {
+        name: sections.pop(name) for name in ("clock", "write", "lease", "pictures") if name in sections
+    }
     service = Notifications(
         engine,
         bus,

@@ -108,7 +108,7 @@ def _picture(message: Message, domain: str) -> str:
     return (
         f'<img src="cid:{PICTURE}@{escape(domain)}" alt="{alt}" width="{WIDTH}" height="{HEIGHT}" '
         'style="display:block;width:100%;max-width:540px;height:auto;margin:4px 0 6px 0;border:0">'
-        f'<div style="margin:0 0 18px 0;font-size:12px;line-height:1.4;color:#6b7280;{_FONT}">{alt}</div>'
+        f'<div aria-hidden="true" style="margin:0 0 18px 0;font-size:12px;line-height:1.4;color:#6b7280;{_FONT}">{alt}</div>'
     )
 
 

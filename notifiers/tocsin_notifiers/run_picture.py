@@ -6,7 +6,7 @@ of its own, and a sign above it.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from math import hypot
 from typing import Final
 
@@ -44,6 +44,7 @@ Pattern = Callable[[int, int, int], int]
 """The opacity at a bar's pixel: its column, and how many rows are below it and above it."""
 
 
+@lru_cache(maxsize=64)
 def draw(chart: RunChart) -> bytes:
     """Return the picture of a chart as PNG: the latest run at the right, a dashed line at the median."""
     bars = chart.bars[-SHOWN:]
