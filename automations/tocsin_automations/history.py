@@ -1,13 +1,20 @@
 """The events before a message: those that the log has, then those that the bus still has alone."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from tocsin_events.arrival import event_of
 from tocsin_events.bus import Bus
 from tocsin_events.pattern import matches_any
 from tocsin_events.store import EventStore
 from tocsin_events.view import EventView, InvalidEvent
+
+_BATCH: Final = 500
+
+T = TypeVar("T")
 
 
 class StoredHistory:
@@ -41,3 +48,28 @@ class StoredHistory:
                         view = event_of(delivered)
                         if view.received >= received_from and matches_any(patterns, view.type):
                             yield view
+
+
+async def read_through(read: Callable[[Iterable[EventView]], T], views: AsyncIterator[EventView]) -> T:
+    """Let a function that knows no waiting read a history of any length; return what it returns.
+
+    It gets the events as they come, a batch at a time, and while a batch is fetched other tasks go on. So nobody holds
+    more of the history than a batch. The function runs as SQLAlchemy runs its own plain code on asynchronous drivers:
+    in a greenlet of this task, not in a thread, so that between two batches nobody sees its work half done.
+    """
+    async with contextlib.aclosing(views):  # type: ignore[type-var]
+        return await greenlet_spawn(read, _drawn(views))
+
+
+def _drawn(views: AsyncIterator[EventView]) -> Iterator[EventView]:
+    while batch := await_only(_next_batch(views)):
+        yield from batch
+
+
+async def _next_batch(views: AsyncIterator[EventView]) -> list[EventView]:
+    batch: list[EventView] = []
+    async for view in views:
+        batch.append(view)
+        if len(batch) == _BATCH:
+            break
+    return batch

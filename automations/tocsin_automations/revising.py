@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tocsin_automations.automation import Automation
 from tocsin_automations.decision import Firing
 from tocsin_automations.engine import initial_state, restore, warm_up
+from tocsin_automations.history import read_through
 from tocsin_automations.live import CONTROL_TYPES, Configured, Live
 from tocsin_automations.revisions import Revisions
 from tocsin_automations.rules import Rules
@@ -123,14 +124,13 @@ class Reviser:
             for selector in live.rules.by_name[name].when.selectors
             for pattern in selector.patterns
         }
-        views = [
-            view
-            async for view in self._history.between(
-                received_from=live.clock - horizon, last=live.sequence - 1, patterns=sorted(patterns)
-            )
-        ]
-        live.state = warm_up(live.rules, live.state, views, started)
-        _log.debug("new rules warmed up", automations=len(started), events=len(views))
+        views = self._history.between(
+            received_from=live.clock - horizon, last=live.sequence - 1, patterns=sorted(patterns)
+        )
+        live.state = await read_through(
+            lambda events: warm_up(live.rules, live.state, events, started), views
+        )
+        _log.debug("new rules warmed up", automations=len(started))
 
 
 def _started(old: Rules, new: Rules) -> list[str]:
