@@ -70,7 +70,7 @@ def cases(
 ) -> tuple[Spec, History]:
     drawn = draw(ruled(triggers, grace=GRACE, **rule))
     grace = int(drawn["grace"][:-1])
-    delay = 0 if ordered else max(grace - 1, 0)
+    delay = 0 if ordered else grace
     future, most = 0 if ordered else grace, 8 if follows else 12
     return drawn, draw(histories(delay=delay, future=future, ordered=ordered, follows=follows, most=most))
 

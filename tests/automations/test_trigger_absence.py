@@ -104,6 +104,11 @@ def test_a_deadline_that_passed_while_down_fires_before_anything_newer() -> None
     assert story.fired == [("10m5s", ["e1"]), ("3h", "resolved", ["e2"])]
 
 
+def test_what_was_awaited_is_still_known_when_a_held_after_is_let_go_past_its_deadline() -> None:
+    story = Story(when=AB).event("b", "1s").event("a", "0s", arrives="10m4s", about="thing/1", follows="lost")
+    assert (story.until("1h").fired, story.outcomes) == ([], ["no_match", "held", "satisfied"])
+
+
 def test_nothing_is_remembered_for_ever() -> None:
     story = Story(when=AB).event("a", "0s").event("b", "1m").event("b", "2m").event("a", "30m").until("2h")
     assert story.state.slots == [{}]

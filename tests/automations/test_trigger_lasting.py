@@ -81,6 +81,21 @@ def test_two_resources_of_a_key_that_fire_together_are_two_firings_and_one_alert
     assert story.event("flow-run.running", "21m", about="flow-run/b", flow="etl").times[2:] == ["21m!"]
 
 
+def test_an_end_that_had_come_is_still_known_when_a_held_entry_is_let_go() -> None:
+    story = Story(when=STUCK).event("flow-run.running", "5s", about="flow-run/r")
+    story.event("flow-run.pending", "4s", arrives="9s", about="flow-run/r", follows="lost").until("1h")
+    assert (story.times, story.outcomes) == ([], ["no_match", "held", "satisfied"])
+
+
+def test_an_end_that_had_come_is_still_known_when_an_entry_comes_with_the_grace() -> None:
+    story = Story(when=STUCK).event("flow-run.running", "5s", about="flow-run/r")
+    assert story.event("flow-run.pending", "5s", arrives="10s", about="flow-run/r").until("1h").times == [
+        "10m10s"
+    ]
+    story = Story(when=STUCK).event("flow-run.running", "5s", about="flow-run/r")
+    assert story.event("flow-run.pending", "4s", arrives="10s", about="flow-run/r").until("1h").times == []
+
+
 def test_where_is_part_of_the_state() -> None:
     story = Story(when={"event": "flow-run.running", "where": "data.v > 3", "for": "10m"})
     story.event("flow-run.running", "0s", about="flow-run/r", v=4)

@@ -70,6 +70,15 @@ def test_what_happened_before_a_decided_silence_ended_and_comes_only_then_is_lat
     assert (story.times, story.outcomes) == (["10m5s"], ["waiting", "late"])
 
 
+def test_a_decided_silence_is_known_until_the_last_event_that_may_lie_before_its_end() -> None:
+    story = Story(when=BEAT).event("hb", "0s").until("15m")
+    story.event("hb", "10m", arrives="20m5s").until("1h")
+    assert (story.times, story.outcomes) == (["10m5s"], ["waiting", "late"])
+    held = Story(when=BEAT).event("hb", "0s").until("15m")
+    held.event("hb", "10m", arrives="20m4s", about="thing/1", follows="lost").until("1h")
+    assert (held.times, held.outcomes) == (["10m5s"], ["waiting", "held", "late"])
+
+
 def test_measured_from_the_latest_event_time() -> None:
     story = Story(when=BEAT).event("hb", "5m").event("hb", "1m", arrives="6m").until("1h")
     assert story.fired == [("15m5s", ["e1"])]

@@ -181,7 +181,8 @@ class _Absence(Trigger[_History]):
         return found
 
     def _kept(self, state: _History) -> tuple[tuple[list[Ref], int], ...]:
-        once = self.within + self.grace
+        # One that came in the last instant of its grace may have been held before it is looked at.
+        once = self.within + 2 * self.grace + 1
         return (state.opened, once), (state.awaited, once), (state.fired, once + self.within)
 
     def _forget(self, state: _History, now: int) -> None:

@@ -85,6 +85,8 @@ class _Lasting(Trigger[_Resources]):
         self.entering = entering
         self.lasts = lasts
         self.grace = grace
+        # What matters to an end is an entry that came in the last instant of its grace, and was held.
+        self.kept = 2 * grace + 1
         self.horizon = lasts
 
     def fresh(self, at: int) -> _Resources:
@@ -207,19 +209,19 @@ class _Lasting(Trigger[_Resources]):
         undecided = [stay.start.time + self.lasts + self.grace for stay in found if self._is_undecided(stay)]
         if undecided:
             return undecided
-        dues = [stay.entries[-1].time + self.lasts + self.grace for stay in found if stay.end is not None]
+        dues = [stay.entries[-1].time + self.lasts + self.kept for stay in found if stay.end is not None]
         if stays.left:
             dues.append(stays.left[0].time + self._left_kept(stays))
         return dues
 
     def _left_kept(self, stays: _Stays) -> int:
         """Return how long an end is kept: without an entry, only while an entry may overtake it within the grace."""
-        return self.lasts + self.grace if stays.entered else self.grace
+        return self.lasts + self.kept if stays.entered else self.kept
 
     def _forget(self, state: _Resources, subject: str, now: int) -> None:
         stays = state.of[subject]
         if any(due <= now for due in self._dues(stays)):
-            old = now - self.lasts - self.grace
+            old = now - self.lasts - self.kept
             needed: set[Ref] = set()
             for stay in self._stays(stays):
                 if stay.end is None or self._is_undecided(stay):

@@ -123,7 +123,8 @@ class _Silence(Trigger[_Since]):
     def due(self, state: _Since) -> int | None:
         if state.time is not None:
             return state.time + self.within + self.grace
-        return None if state.decided is None else state.decided + self.within + self.grace
+        # What came in the last instant that is not late may have been held.
+        return None if state.decided is None else state.decided + self.within + 2 * self.grace + 1
 
     def decides(self, state: _Since, at: int) -> bool:
         return state.time is not None
