@@ -27,6 +27,7 @@ PAUSED: Final = "automation.paused"
 FULL_EVENTS: Final = 20
 """How many of the events that made a firing ride along in full, the newest."""
 
+_TELLS: Final = "notify"
 _MAX_SEQUENCES: Final = 1000
 _MAX_EVENTS_BYTES: Final = 128 * 1024
 _MAX_EVENT_BYTES: Final = 256 * 1024
@@ -67,22 +68,26 @@ def _written(firing: Firing, automation: Automation, payload: Mapping[str, Any])
     )
 
 
-def pause_event(blown: Decision) -> tuple[str, str, bytes]:
-    """Return the type, the key and the JSON form of the event by which a rate limit pauses its automation."""
+def pause_event(blown: Decision, automation: Automation) -> tuple[str, str, bytes]:
+    """Return the type, the key and the JSON form of the event by which a rate limit pauses its automation.
+
+    It names the notifiers of the automation's own `notify` actions: whoever reads it knows whom to tell.
+    """
     id_ = derived_id("pause", blown.automation, blown.source, blown.event_id, blown.at)
+    rate = automation.limits.rate
     body = encode_event(
         id=id_,
         type=PAUSED,
         source=SOURCE,
         time=blown.at,
-        resource={
-            "kind": "automation",
-            "id": blown.automation,
-            "name": blown.automation,
-            "labels": {},
-            "tags": [],
+        resource=_resource(automation),
+        payload={
+            "reason": blown.reason,
+            "by": "rate limit",
+            "rate": None if rate is None else rate.model_dump(mode="json"),
+            "notifiers": _notifiers(automation),
+            "automation": _about(automation),
         },
-        payload={"reason": blown.reason, "by": "rate limit"},
         cause=blown.event_id,
     )
     return PAUSED, message_key(SOURCE, id_), body
@@ -129,12 +134,23 @@ def _payload(firing: Firing, automation: Automation) -> dict[str, Any]:
         "event": None if firing.event is None else _trimmed(firing.event),
         "events": _newest(firing.events),
         "actions": [_action(action) for action in actions],
-        "automation": {
-            "name": automation.name,
-            "description": automation.description,
-            "labels": dict(automation.labels),
-        },
+        "automation": _about(automation),
     }
+
+
+def _about(automation: Automation) -> dict[str, Any]:
+    return {
+        "name": automation.name,
+        "description": automation.description,
+        "labels": dict(automation.labels),
+    }
+
+
+def _notifiers(automation: Automation) -> list[str]:
+    """Return whom an automation tells when it fires, each once."""
+    written = [_action(action) for action in automation.then]
+    named = [action.get("notifier") for action in written if action["kind"] == _TELLS]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
 
 
 def _resource(automation: Automation) -> dict[str, Any]:

@@ -149,6 +149,7 @@ class EngineService:
     async def _take(self, live: Live, batch: Sequence[Delivered]) -> None:
         """Evaluate a batch; when this returns, the bus has all of its firings."""
         firings: list[tuple[Firing, Automation]] = []
+        pauses: list[tuple[str, str, bytes]] = []
         for delivered in batch:
             if delivered.subject == self._ticks:
                 firings += live.tick(delivered.received, delivered.sequence)
@@ -160,12 +161,12 @@ class EngineService:
                 continue
             firings += live.take(view)
             if view.type in CONTROL_TYPES:
+                # A fuse belongs to the rules under which it blew.
+                pauses += _pauses(live)
                 firings += await self._reviser.change(live, view)
         if firings:
             await self._publish(firings)
-        blown = live.take_blown_fuses()
-        if blown:
-            await self._until_taken([pause_event(one) for one in blown])
+        await self._until_taken([*pauses, *_pauses(live)])
         live.caught_up = len(batch) < _BATCH
         self._moved.set()
 
@@ -285,3 +286,8 @@ class EngineService:
 
 async def _outlive(lease: asyncio.Task[None]) -> None:
     await asyncio.shield(lease)
+
+
+def _pauses(live: Live) -> list[tuple[str, str, bytes]]:
+    """Return the events that pause the automations whose fuses have blown since the last time."""
+    return [pause_event(blown, live.rules.automation(blown.automation)) for blown in live.take_blown_fuses()]

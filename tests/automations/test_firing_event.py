@@ -3,8 +3,9 @@
 import msgspec
 
 from tocsin_automations.automation import Automation
+from tocsin_automations.decision import Decision, Outcome
 from tocsin_automations.engine import initial_state, step
-from tocsin_automations.firing_event import firing_event
+from tocsin_automations.firing_event import firing_event, pause_event
 from tocsin_automations.rules import Rules
 from tocsin_events.envelope import MAX_EVENT_BYTES
 from tocsin_events.instant import SECOND
@@ -62,3 +63,23 @@ def test_large_events_are_left_out_so_that_the_firing_fits_on_the_bus() -> None:
     assert len(body) <= MAX_EVENT_BYTES
     assert payload["firing"]["count"] == 3  # type: ignore[index]
     assert payload["event"]["id"] == "e3"  # type: ignore[index]
+
+
+def test_a_pause_says_which_limit_made_it_and_whom_the_automation_tells() -> None:
+    automation = Automation.model_validate(
+        {
+            "name": "rule",
+            "when": {"event": "ping"},
+            "limits": {"rate": {"max": 10, "per": "1h", "then": "pause"}},
+            "then": [{"notify": "oncall"}, {"emit_event": "x.y"}, {"notify": "team"}, {"notify": "oncall"}],
+        }
+    )
+    blown = Decision(
+        automation="rule", part="when", outcome=Outcome.RATE_LIMITED, at=NOON, event_id="e1", source="/t"
+    )
+    type_, _, body = pause_event(blown, automation)
+    payload = msgspec.json.decode(body)["data"]["payload"]
+    assert type_ == "automation.paused"
+    assert payload["notifiers"] == ["oncall", "team"]
+    assert payload["rate"] == {"max": 10, "per": "1h", "then": "pause"}
+    assert pause_event(blown, automation)[2] == body

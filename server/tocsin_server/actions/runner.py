@@ -1,11 +1,12 @@
 """The action runner: reads what fired, and does each action of each firing once, in order.
 
-Theory of operation. The runner is a durable consumer of ``automation.fired`` and ``automation.resolved``; a firing is
-acknowledged when all of its actions have a result. A result is a row under (firing, number), written in one
-transaction with what the action changes in the database and with the events that tell of it. So a firing that comes
-again, after a crash or because the engine made it twice, goes on behind the last action that has a result. What an
-action does outside of the database (a request, a message) can't be in that transaction: it carries the action's
-idempotency key, ``firing id:number``, and between it and its row lies the only moment in which a crash repeats it.
+Theory of operation. The runner is a durable consumer of ``automation.fired`` and ``automation.resolved``, and of the
+pauses of rate limits, which it takes as firings; a firing is acknowledged when all of its actions have a result. A
+result is a row under (firing, number), written in one transaction with what the action changes in the database and with
+the events that tell of it. So a firing that comes again, after a crash or because the engine made it twice, goes on
+behind the last action that has a result. What an action does outside of the database (a request, a message) can't be in
+that transaction: it carries the action's idempotency key, ``firing id:number``, and between it and its row lies the only
+moment in which a crash repeats it.
 
 The firings of one automation are acted on in the order of the stream; different automations don't wait for each other.
 Firings that wait for their turn are acted on together: the results of actions that do no harm when they are done again
@@ -29,10 +30,17 @@ from tocsin_server.actions.attempt import Attempt
 from tocsin_server.actions.call import Kind, Services
 from tocsin_server.actions.fired import Fired, InvalidFiring, Links, Step, read_fired
 from tocsin_server.actions.lanes import Lanes
+from tocsin_server.actions.paused import PAUSED, read_paused
 from tocsin_server.actions.recording import OnResult, Recording, Refused
 from tocsin_server.actions.results import ActionOutcome, ActionResult, ActionResults
 
-_TYPES: Final = ("automation.fired", "automation.resolved")
+_READERS: Final[Mapping[str, Callable[[EventView], Fired]]] = {
+    "automation.fired": read_fired,
+    "automation.resolved": read_fired,
+    PAUSED: read_paused,
+}
+"""What the engine tells of that is acted on."""
+
 _ENGINE: Final = "/engine"
 _AT_A_TIME: Final = 32
 _WAITING: Final = 1000
@@ -77,7 +85,7 @@ class ActionRunner:
             await self._bus.consume(
                 EVENTS,
                 "actions",
-                event_filters(_TYPES),
+                event_filters(list(_READERS)),
                 self._take,
                 concurrency=_WAITING,
                 ack_wait=_DEAD_AFTER,
@@ -92,10 +100,11 @@ class ActionRunner:
             view = EventView.decode(work.body, received=work.received, sequence=work.sequence)
         except InvalidEvent:
             return  # the recorder puts it among the dead letters
-        if view.type not in _TYPES or view.source != _ENGINE:
+        read = _READERS.get(view.type)
+        if read is None or view.source != _ENGINE:
             return
         try:
-            fired = read_fired(view)
+            fired = read(view)
         except InvalidFiring as problem:
             raise Poison(str(problem)) from problem
         await self._lanes.add(fired.automation, fired)
