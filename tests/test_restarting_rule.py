@@ -52,9 +52,9 @@ def test_a_push_ends_the_build_of_the_one_before_it(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         assert server.cli("apply", str(project)).returncode == 0
         push(server, "first")
-        eventually(lambda: state_of(server, "first") == "running")
+        eventually(lambda: state_of(server, "first") == "running", seconds=180)
         push(server, "second")
-        eventually(lambda: state_of(server, "second") == "completed")
-        eventually(lambda: state_of(server, "first") == "cancelled")
+        eventually(lambda: state_of(server, "second") == "completed", seconds=180)
+        eventually(lambda: state_of(server, "first") == "cancelled", seconds=180)
         reason = "of automation build-the-newest"
         eventually(lambda: reason in str(server.read("events", "ls", "--type", "flow-run.cancelling")))
