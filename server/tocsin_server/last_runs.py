@@ -1,16 +1,13 @@
 """The last runs of a deployment or a flow, as the pictures in messages show them."""
 
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import FromClause, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin_notifiers.message import RunsOf
 from tocsin_notifiers.run_chart import STATES, PastRun
 from tocsin_server.run_tables import RUNS
-
-_RECENT: Final = 2_000
-"""Among how many of the latest runs of all flows those of one flow are looked for."""
 
 
 class LastRuns:
@@ -26,16 +23,10 @@ class LastRuns:
 
 
 def _query(of: RunsOf, limit: int) -> Select[Any]:
-    if of.kind == "deployment":
-        runs: FromClause = RUNS
-        whose = RUNS.c.deployment == of.name
-    else:
-        # No index has a flow's runs in order, and a flow that has run for years has very many.
-        runs = select(RUNS).order_by(RUNS.c.created.desc()).limit(_RECENT).subquery()
-        whose = runs.c.flow == of.name
+    whose = RUNS.c.deployment if of.kind == "deployment" else RUNS.c.flow
     return (
-        select(runs.c.id, runs.c.state, runs.c.started, runs.c.ended)
-        .where(whose, runs.c.state.in_(STATES) | (runs.c.id == of.run))
-        .order_by(runs.c.created.desc(), runs.c.id.desc())
+        select(RUNS.c.id, RUNS.c.state, RUNS.c.started, RUNS.c.ended)
+        .where(whose == of.name, RUNS.c.state.in_(STATES) | (RUNS.c.id == of.run))
+        .order_by(RUNS.c.created.desc(), RUNS.c.id.desc())
         .limit(limit)
     )

@@ -13,12 +13,13 @@ class RunRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("deployment", "idempotency_key"),
         Index("ix_runs_deployment_created", "deployment", "created"),
+        Index("ix_runs_flow_created", "flow", "created"),
         Index("ix_runs_state_created", "state", "created"),
     )
 
     id: str = Field(primary_key=True)
     name: str
-    flow: str = Field(index=True)
+    flow: str
     deployment: str | None = None
     idempotency_key: str | None = None
     parameters: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))

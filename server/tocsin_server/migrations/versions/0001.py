@@ -233,8 +233,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index("events_cause", ["cause"], unique=False)
-        batch_op.create_index("events_kind_time", ["resource_kind", "time", "sequence"], unique=False)
         batch_op.create_index("events_identity", ["id", "source"], unique=True)
+        batch_op.create_index("events_kind_time", ["resource_kind", "time", "sequence"], unique=False)
         batch_op.create_index(
             "events_resource_time", ["resource_kind", "resource_id", "time", "sequence"], unique=False
         )
@@ -419,7 +419,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_runs_cause"), ["cause"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_created"), ["created"], unique=False)
         batch_op.create_index("ix_runs_deployment_created", ["deployment", "created"], unique=False)
-        batch_op.create_index(batch_op.f("ix_runs_flow"), ["flow"], unique=False)
+        batch_op.create_index("ix_runs_flow_created", ["flow", "created"], unique=False)
         batch_op.create_index("ix_runs_state_created", ["state", "created"], unique=False)
 
     op.create_table(
@@ -466,7 +466,7 @@ def downgrade() -> None:
     op.drop_table("secrets")
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("ix_runs_state_created")
-        batch_op.drop_index(batch_op.f("ix_runs_flow"))
+        batch_op.drop_index("ix_runs_flow_created")
         batch_op.drop_index("ix_runs_deployment_created")
         batch_op.drop_index(batch_op.f("ix_runs_created"))
         batch_op.drop_index(batch_op.f("ix_runs_cause"))
@@ -510,8 +510,8 @@ def downgrade() -> None:
         batch_op.drop_index("events_type_time")
         batch_op.drop_index("events_time")
         batch_op.drop_index("events_resource_time")
-        batch_op.drop_index("events_identity")
         batch_op.drop_index("events_kind_time")
+        batch_op.drop_index("events_identity")
         batch_op.drop_index("events_cause")
 
     op.drop_table("events")
