@@ -19,6 +19,7 @@ ROWS = (
     "burst",
     "notify",
     "start",
+    "scale",
     "peers",
 )
 
