@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tocsin_automations.automation import Automation
 from tocsin_automations.backtest import Backtest, Fired, Grouping, Tested, fired_as, report_of
+from tocsin_automations.history import read_through
 from tocsin_automations.store import EngineStore
 from tocsin_events.store import EventStore
 from tocsin_events.view import EventView
@@ -45,7 +46,7 @@ async def run_backtest(
     before = log.between(
         received_from=period.since - test.horizon, received_before=period.since, patterns=patterns
     )
-    test.warm_up([view async for view in before])
+    await read_through(test.warm_up, before)
     span = max(1, period.until - period.since)
     batch: list[EventView] = []
     async for view in log.between(
