@@ -5,10 +5,11 @@ recomputes from the definition of each trigger whenever something may have chang
 own patterns, own conditions, own cron. `tell` is its one promise.
 
 Its limits: all instants lie on the grid; an expression is a path (``data.k``), a condition compares a path with a
-constant; ``follows`` goes at most eight events of a resource back; ``concurrency`` and ``chain`` are not told here
-(they have stories of their own).
+constant; ``follows`` goes at most eight events of a resource back; what lies behind a firing is what lies behind its
+last event.
 """
 
-from oracle.rule import Told, tell
+from oracle.matter import Told
+from oracle.rule import tell
 
 __all__ = ["Told", "tell"]

@@ -83,6 +83,7 @@ def histories(
     delay: int = 0,
     future: int = 0,
     ordered: bool = False,
+    least: int = 4,
     most: int = 12,
     last: int = 20,
     unit: int = SECOND,
@@ -105,6 +106,7 @@ def histories(
                 ),
                 st.integers(0, 9),
             ),
+            min_size=least,
             max_size=most,
         )
     )
@@ -133,6 +135,24 @@ def histories(
     return History(
         tuple(views), tuple(START + at * unit for at in sorted(ticks)), START + (last + tail) * unit, unit
     )
+
+
+@st.composite
+def caused_histories(
+    draw: st.DrawFn, *, types: tuple[str, ...] = (), **options: Any
+) -> tuple[History, dict[int, int]]:
+    """Histories in which some events are caused by a firing, and the place of that among all until then.
+
+    ``types`` are those that such an event may have, if not any.
+    """
+    history = draw(histories(**options))
+    picks: dict[int, int] = {}
+    for one in history.views:
+        pick = draw(st.integers(-4, 5))
+        if pick >= 0:
+            picks[one.sequence] = pick
+            one.type = draw(st.sampled_from(types)) if types else one.type
+    return history, picks
 
 
 def spans(low: int = 1, high: int = 6, letter: str = "s") -> st.SearchStrategy[str]:

@@ -1,12 +1,13 @@
 """The engine over the same histories, told in the oracle's words."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine_story import automation
-from oracle.rule import Told
-from tocsin_automations.decision import Decision
+from oracle.matter import Cause, Told
+from tocsin_automations.decision import Decision, Firing
 from tocsin_automations.engine import Rules, State, Tick, initial_state, restore, step
 from tocsin_events.view import EventView
 
@@ -75,19 +76,52 @@ def live(
 
 def told(decisions: Iterable[Decision], ids: Mapping[int, str], *, bare: bool = False) -> list[Told]:
     """What the engine fired and resolved, as the oracle says it."""
-    return sorted(
-        Told(
-            one.firing.at,
-            repr(one.firing.key),
-            one.firing.state,
-            tuple(ids[number] for number in one.firing.sequences)
-            if one.firing.state == "firing" and not bare
-            else (),
-            one.firing.suppressed if one.firing.state == "firing" else 0,
-        )
-        for one in decisions
-        if one.firing is not None
-    )
+    firings = {one.firing.id: one.firing for one in decisions if one.firing is not None}
+    said = [_as_told(firing, firings, ids) for firing in firings.values()]
+    return sorted(replace(one, events=()) if bare else one for one in said)
+
+
+def _as_told(firing: Firing, firings: Mapping[str, Firing], ids: Mapping[int, str]) -> Told:
+    def events(firing: Firing) -> tuple[str, ...]:
+        return tuple(ids[number] for number in firing.sequences)
+
+    if firing.state != "firing":
+        return Told(firing.at, repr(firing.key), firing.state, ())
+    cancels = tuple((firings[id_].at, events(firings[id_])) for id_ in firing.cancels)
+    return Told(firing.at, repr(firing.key), firing.state, events(firing), firing.suppressed, cancels)
+
+
+def caused(
+    rules: Mapping[str, Mapping[str, Any]],
+    seen: Iterable[EventView | Tick],
+    picks: Mapping[int, int],
+    ids: Mapping[int, str],
+    applied: int,
+) -> tuple[dict[str, list[Told]], dict[int, Cause]]:
+    """What rules fired where some events are caused by earlier firings, and by which.
+
+    ``picks`` chooses among the firings so far, by the number of the event. The events get what causes them.
+    """
+    life = Life(rules_of(rules, applied), applied)
+    causes: dict[int, Cause] = {}
+    for one in seen:
+        if isinstance(one, EventView) and one.sequence in picks:
+            life.step(Tick(one.received))
+            firings = sorted(_firings(life.decisions, ids), key=lambda firing: firing[0])
+            if firings:
+                causes[one.sequence], firing = firings[picks[one.sequence] % len(firings)]
+                one.cause, one.hops = firing.id, firing.hops
+        life.step(one)
+    by_rule = {name: [one for one in life.decisions if one.automation == name] for name in rules}
+    return {name: told(decisions, ids) for name, decisions in by_rule.items()}, causes
+
+
+def _firings(decisions: Sequence[Decision], ids: Mapping[int, str]) -> Iterator[tuple[Cause, Firing]]:
+    for name in {one.automation for one in decisions}:
+        mine = [one for one in decisions if one.automation == name]
+        found = [one.firing for one in mine if one.firing is not None and one.firing.state == "firing"]
+        for firing in found:
+            yield (name, _as_told(firing, {other.id: other for other in found}, ids)), firing
 
 
 def plain(decisions: Iterable[Decision]) -> list[str]:

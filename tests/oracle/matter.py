@@ -136,3 +136,30 @@ class Setting:
         """The values of `for_each`; None where one has no value."""
         values = tuple(value_of(path, view) for path in self.for_each)
         return None if any(value is _NONE for value in values) else values
+
+
+@dataclass(frozen=True, order=True)
+class Told:
+    """A firing or a resolution: when by the clock, for which key, on which events (ids, in order).
+
+    ``cancels`` are the firings whose runs it ends: when, and on which events.
+    """
+
+    at: int
+    key: str
+    state: str
+    events: tuple[str, ...]
+    suppressed: int = 0
+    cancels: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+
+Cause = tuple[str, Told]
+"""A firing, with the name of its rule."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What lies behind an event or a firing: so many firings, of these rules."""
+
+    hops: int = 0
+    rules: frozenset[str] = frozenset()

@@ -1,46 +1,67 @@
-"""One automation over one history: every instant of the grid in turn, timers first, then what came."""
+"""Automations over one history: every instant of the grid in turn, timers first, then what came."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from oracle.matter import SECOND, SUBJECT, Back, Fire, Key, Seen, Setting, in_order, micros
+from oracle.matter import (
+    SECOND,
+    SUBJECT,
+    Back,
+    Cause,
+    Fire,
+    Key,
+    Origin,
+    Seen,
+    Setting,
+    Told,
+    in_order,
+    micros,
+)
 from oracle.order import Order
+from oracle.runs import ENDS, Runs
 from oracle.triggers import Lasting, Trigger, make
 from tocsin_events.view import EventView
 
 HOUR = 3600 * SECOND
 
 
-@dataclass(frozen=True, order=True)
-class Told:
-    """A firing or a resolution: when by the clock, for which key, on which events (ids, in order)."""
-
-    at: int
-    key: str
-    state: str
-    events: tuple[str, ...] = field(compare=True)
-    suppressed: int = 0
-
-
 def tell(
     rule: Mapping[str, Any], views: Sequence[EventView], *, applied: int, end: int, grid: int = SECOND
 ) -> list[Told]:
     """What a rule (as in a file) says to events in the order of their arrival, up to the clock ``end``."""
-    story = _Story(rule, applied)
+    return tell_all({"rule": rule}, views, {}, applied=applied, end=end, grid=grid)["rule"]
+
+
+def tell_all(
+    rules: Mapping[str, Mapping[str, Any]],
+    views: Sequence[EventView],
+    causes: Mapping[int, Cause],
+    *,
+    applied: int,
+    end: int,
+    grid: int = SECOND,
+) -> dict[str, list[Told]]:
+    """What rules say to events, some of which (by their numbers) are caused by earlier firings."""
+    stories = {name: _Story(name, rule, applied) for name, rule in rules.items()}
     coming = list(views)
     now = applied
     while now <= end:
-        story.look(now)
+        for story in stories.values():
+            story.look(now)
         while coming and coming[0].received <= now:
-            story.see(coming.pop(0), now)
+            view = coming.pop(0)
+            name, firing = causes.get(view.sequence, ("", None))
+            origin = stories[name].fired[firing] if firing is not None else Origin()
+            for story in stories.values():
+                story.see(view, now, origin, firing if name == story.name else None)
         now += grid
-    return sorted(story.told)
+    return {name: sorted(story.told) for name, story in stories.items()}
 
 
 class _Story:
-    def __init__(self, rule: Mapping[str, Any], applied: int) -> None:
+    def __init__(self, name: str, rule: Mapping[str, Any], applied: int) -> None:
+        self.name = name
         self.rule = rule
         self.grace = micros(rule.get("grace", "5s"))
         self.setting = Setting(self.grace, applied)
@@ -58,6 +79,9 @@ class _Story:
         self.passed: dict[Key, list[int]] = defaultdict(list)
         self.log: list[int] = []
         self.suppressed: dict[Key, int] = defaultdict(int)
+        self.origins: dict[int, Origin] = {}
+        self.fired: dict[Told, Origin] = {}
+        self.runs = Runs(rule)
 
     def look(self, now: int) -> None:
         for key, watch in list(self.alerts.items()):
@@ -73,7 +97,7 @@ class _Story:
         for scope in list(self.pending):
             self._release(scope, now)
 
-    def see(self, view: EventView, now: int) -> None:
+    def see(self, view: EventView, now: int, origin: Origin, cause: Told | None) -> None:
         first = self.known.get(view.key)
         if first is not None and view.received - first <= HOUR:
             return
@@ -81,6 +105,10 @@ class _Story:
         self.place += 1
         time = view.received if view.time > view.received + self.grace else view.time
         seen = Seen(view, time, self.place)
+        self.origins[self.place] = origin
+        if cause is not None and view.type in ENDS:
+            for waiting in self.runs.ended(cause):
+                self._start(*waiting, now)
         for key, watch in list(self.alerts.items()):
             if watch is not None and any(
                 k == key and isinstance(one, Fire) for k, one in watch.see(seen, now)
@@ -98,12 +126,18 @@ class _Story:
             if self.natural and key in self.alerts:
                 self._close(key, now)
             return
+        origin = self._behind(signal)
+        if origin.hops > self.limits.get("chain", 8) and self.name in origin.rules:
+            return
         scope = () if self.limits.get("scope") == "automation" else key
         if "debounce" in self.limits or "batch" in self.limits:
             self.pending[scope].append((now, key, signal))
             self._release(scope, now)
         else:
             self._pass(scope, key, signal, now)
+
+    def _behind(self, fire: Fire) -> Origin:
+        return self.origins[fire.events[-1].place] if fire.events else Origin()
 
     def _release(self, scope: Key, now: int) -> None:
         waiting = self.pending[scope]
@@ -136,14 +170,25 @@ class _Story:
         held = cooldown and any(now < at + micros(cooldown) for at in self.passed[scope])
         if not held and rate:
             held = len([at for at in self.log if at > now - micros(rate["per"])]) >= rate["max"]
-        if held:
+        if held or self.runs.skips(scope):
             self.suppressed[scope] += 1
             return
         self.passed[scope].append(now)
         self.log.append(now)
+        if self.runs.queues(scope):
+            self.runs.queue[scope].append((scope, key, fire))
+        else:
+            self._start(scope, key, fire, now)
+
+    def _start(self, scope: Key, key: Key, fire: Fire, now: int) -> None:
         suppressed, self.suppressed[scope] = self.suppressed[scope], 0
         ids = tuple(seen.view.id for seen in fire.events)
-        self.told.append(Told(now, repr(key), "firing", ids, suppressed))
+        cancels = tuple((one.at, one.events) for one in self.runs.cancelled(scope))
+        told = Told(now, repr(key), "firing", ids, suppressed, cancels)
+        self.told.append(told)
+        self.runs.started(scope, told)
+        origin = self._behind(fire)
+        self.fired[told] = Origin(origin.hops + 1, origin.rules | {self.name})
         if (self.natural or self.until is not None) and key not in self.alerts:
             watch = None
             if self.until is not None:
