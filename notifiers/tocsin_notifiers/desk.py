@@ -8,14 +8,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from tocsin_events.instant import SECOND
+from tocsin_events.instant import SECOND, to_rfc3339
 from tocsin_notifiers import ways
 from tocsin_notifiers.alert import Alert
 from tocsin_notifiers.conditions import Conditions
 from tocsin_notifiers.message import Message
 from tocsin_notifiers.names import names_of
 from tocsin_notifiers.notification import Notification, Status
-from tocsin_notifiers.pipeline import MUTING, GroupTimes, Hold, Pass, Reason, Result, Stop, Way, run
+from tocsin_notifiers.pipeline import (
+    MUTING,
+    GroupTimes,
+    Hold,
+    Pass,
+    Reason,
+    Result,
+    Stop,
+    Way,
+    once_each,
+    run,
+)
 from tocsin_notifiers.roster import Roster
 from tocsin_notifiers.route import group_key, route
 from tocsin_notifiers.scene import Scene
@@ -90,7 +101,13 @@ class Desk:
             else:
                 await self._note(way, result, scene)
         for bundle in bundles.values():
-            await self._teller.tell(bundle, scene)
+            said, repeated = once_each(bundle)
+            await self._teller.tell(said, scene)
+            for way in repeated:
+                stop = Stop(
+                    Reason.TOLD, f"told at {to_rfc3339(scene.now)} together with another firing of its alert"
+                )
+                await self._note(way, Result("dedup", stop), scene)
 
     def _routed(self, notification: Notification, alert: Alert | None, now: int) -> list[Way]:
         """Return the ways that a notification takes; to the inbox where nobody would get it."""

@@ -9,7 +9,7 @@ What says that something is over (or acknowledged) passes silences, inhibitions 
 something is wrong is told the end of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -259,6 +259,16 @@ def run(way: Way, situation: Situation, now: int) -> Result:
         if not isinstance(verdict, Pass):
             return Result(name, verdict)
     return Result("", Pass())
+
+
+def once_each(bundle: Sequence[Way]) -> tuple[list[Way], list[Way]]:
+    """Return the ways that one message is made of, and those that say no more: of each alert its worst news, the latest of it."""
+    ranked = sorted(
+        bundle, key=lambda way: (_RANK[way.notification.severity], way.notification.created, way.id)
+    )
+    chosen = {way.notification.alert.id if way.notification.alert else way.id: way.id for way in ranked}
+    kept = set(chosen.values())
+    return [way for way in bundle if way.id in kept], [way for way in bundle if way.id not in kept]
 
 
 def _shown(instant: int | None) -> str:

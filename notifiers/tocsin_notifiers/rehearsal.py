@@ -4,6 +4,7 @@ It is the office that the service runs on, so what a rehearsal says is what woul
 instant at which it would be handed over.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -124,20 +125,24 @@ class Rehearsal:
 
 
 @asynccontextmanager
-async def rehearsal(setup: Setup, *, at: int, base: str = "") -> AsyncIterator[Rehearsal]:
+async def rehearsal(
+    setup: Setup, *, at: int, base: str = "", kinds: Mapping[str, Any] | None = None
+) -> AsyncIterator[Rehearsal]:
     """Begin a rehearsal with what is configured, at an instant; links lead to pages under ``base``.
 
-    Secrets stand for themselves by their names: nothing is sent, so nothing is asked for.
+    ``kinds`` are the services known, by default those installed. Secrets stand for themselves by their names: nothing is sent, so nothing is asked for.
     """
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(SQLModel.metadata.create_all, tables=_TABLES)
-        async with guarded_client(AddressGuard()) as http:
+        # Nothing is sent, so there is nobody to trust, and nothing to connect.
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        async with guarded_client(AddressGuard(), connections=1, verify=nobody) as http:
             outside = Outside(
                 http, Secrets(str), AddressGuard(), lambda: at, lambda _: None, InboxStore(engine)
             )
-            roster = Roster(load_kinds(), outside)
+            roster = Roster(load_kinds() if kinds is None else kinds, outside)
             roster.configure(setup)
             yield Rehearsal(engine, roster, Pages(base), at)
     finally:

@@ -31,8 +31,9 @@ def rehearse(script: Script) -> Sequence[Delivered]:
 
 
 async def _rehearse(script: Script) -> list[Delivered]:
-    setup = parse_setup(sections_of(script.sections), load_kinds())
-    async with rehearsal(setup, at=script.clock, base=_BASE) as pipeline:
+    kinds = load_kinds()
+    setup = parse_setup(sections_of(script.sections), kinds)
+    async with rehearsal(setup, at=script.clock, base=_BASE, kinds=kinds) as pipeline:
         for name, problem in pipeline.broken.items():
             raise ValueError(f"the notifier {name} can't work: {problem}")
         for given in script.silences:

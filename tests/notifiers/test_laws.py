@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from firings import fired, resolved
 from notifying import NOON, notification
+from tocsin_events.duration import parse_duration
 from tocsin_events.instant import SECOND, to_rfc3339
 from tocsin_notifiers.alert import Refused
 from tocsin_notifiers.delivery import Delivery
@@ -21,6 +22,9 @@ from tocsin_notifiers.setup import parse_setup
 
 MINUTE = 60 * SECOND
 FLOWS = ("a", "b", "c", "d")
+AFTERWARDS = 6 * 60 * MINUTE
+"""Longer than a silence, quiet hours and a group's interval together: then nothing is held any more."""
+KINDS = load_kinds()
 NIGHT = {"intervals": [{"from": "13:00", "to": "15:30"}], "timezone": "UTC", "only": ["critical"]}
 WEBHOOK = {"webhook": {"url": "http://127.0.0.1:9/"}}
 
@@ -80,6 +84,23 @@ law = settings(
     phases=_PHASES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+twice_as_long = settings(law, max_examples=10)
+"""For a law that lives each day twice."""
+groups = st.fixed_dictionaries(
+    {
+        "by": st.sampled_from([["automation.name"], ["severity"]]),
+        "wait": st.sampled_from(["0s", "5m", "20m"]),
+        "interval": st.sampled_from(["1m", "30m", "2h"]),
+    }
+)
+news = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.one_of(st.builds(Fires, flows, st.sampled_from(Severity)), st.builds(Resolves, flows)),
+    ),
+    min_size=1,
+    max_size=14,
+)
 
 
 @dataclass
@@ -94,6 +115,8 @@ class Day:
     born: dict[str, int] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     silences: list[tuple[str, int, int]] = field(default_factory=list)
+    opened: dict[str, int] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
     told: Sequence[Delivery] = ()
 
     @property
@@ -133,6 +156,7 @@ class Day:
         if flow not in self.counts:
             self.born[flow] = self.born.get(flow, 0) + 1
             self.counts[flow] = 0
+            self.opened[self.name(flow)] = self.now
         self.counts[flow] += 1
         self.firings += 1
         name = self.name(flow)
@@ -155,6 +179,7 @@ class Day:
     async def resolve(self, flow: str) -> None:
         self.firings += 1
         payload = resolved(alert=self.name(flow), id_=f"f{self.firings}", flow=flow)
+        self.ended[self.name(flow)] = self.now
         del self.counts[flow]
         for _ in range(2 if self.twice else 1):
             await self.pipeline.keep_firing("automation.resolved", payload)
@@ -167,15 +192,15 @@ def lived(
     end: Callable[[Day], Any],
     twice: bool = False,
 ) -> Day:
-    """Live a day, end it, let two more days pass, and return it with all that was told."""
+    """Live a day, end it, let some hours pass, and return it with all that was told."""
 
     async def live() -> Day:
-        setup = parse_setup({"notifiers": notifiers, "quiet_hours": {"night": NIGHT}}, load_kinds())
-        async with rehearsal(setup, at=NOON) as pipeline:
+        setup = parse_setup({"notifiers": notifiers, "quiet_hours": {"night": NIGHT}}, KINDS)
+        async with rehearsal(setup, at=NOON, kinds=KINDS) as pipeline:
             made = Day(pipeline, twice)
             await made.live(day)
             await end(made)
-            await pipeline.move_to(made.now + 2 * 24 * 60 * MINUTE)
+            await pipeline.move_to(made.now + AFTERWARDS)
             made.told = await pipeline.told()
         return made
 
@@ -237,8 +262,24 @@ def test_whatever_is_open_in_the_end_has_been_told_to_everyone(notifiers, day):
         assert set(made.open) <= told
 
 
-@given(setups, days)
+@given(groups, news)
 @law
+def test_a_group_loses_none_of_its_alerts(group, day):
+    notifiers = {"one": {**WEBHOOK, "group": group}, "two": WEBHOOK}
+    made = lived(notifiers, day, end=as_it_is)
+    told = [one for one in made.told if one.notifier == "one" and one.message.status == "firing"]
+    longest = max(parse_duration(group["wait"]), parse_duration(group["interval"]))
+    for name, opened in made.opened.items():
+        last = opened + longest
+        if made.ended.get(name, last + 1) > last:
+            assert any(opened <= one.created <= last and says(one, name) for one in told), name
+    for one in told:
+        if one.message.title.partition(" ")[0].isdigit():
+            assert one.message.title.startswith(f"{len(names([one]))} alerts")
+
+
+@given(setups, days)
+@twice_as_long
 def test_what_comes_twice_is_told_once(notifiers, day):
     once, twice = (lived(notifiers, day, end=all_over, twice=twice) for twice in (False, True))
     assert [_shown(one) for one in once.told] == [_shown(one) for one in twice.told]

@@ -163,6 +163,16 @@ async def test_a_group_is_told_after_its_wait_and_no_more_often_than_its_interva
     assert (await today.told())[2:] == [("5m30s", "2 alerts of page-on-failure")]
 
 
+async def test_an_alert_that_fires_again_before_its_group_is_told_is_one_of_the_group(day):
+    today = day({"hook": {"group": {"wait": "1m"}, "remind": "1h"}})
+    for moment in ("0s", "20s", "40s"):
+        await today.at(moment)
+        await today.fires("alert-1")
+    await today.at("90m")
+    assert await today.told() == [("1m", "nightly failed"), ("1h1m", "nightly failed")]
+    assert (await today.reasons("alert-1")).count("already-told") == 2
+
+
 async def test_what_is_over_before_its_group_is_told_is_not_told(day):
     today = day({"hook": {"group": {"wait": "30s"}}})
     await today.fires("alert-1")
