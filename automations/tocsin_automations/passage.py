@@ -18,7 +18,8 @@ from tocsin_events.view import EventView
 _ENDED: Final = frozenset(
     f"flow-run.{state}" for state in ("completed", "failed", "crashed", "cancelled", "timed-out")
 )
-_ACTION_FAILED: Final = "automation.action-failed"
+_NOT_DONE: Final = frozenset({"automation.action-failed", "automation.action-skipped"})
+_DONE: Final = "automation.action-succeeded"
 _ANYONE: Final = "*"
 
 
@@ -266,4 +267,10 @@ def _ends_a_run(view: EventView) -> bool:
     if view.type in _ENDED:
         return True
     data = view.data
-    return view.type == _ACTION_FAILED and isinstance(data, dict) and data.get("kind") == STARTS_A_RUN
+    if not isinstance(data, dict) or data.get("kind") != STARTS_A_RUN:
+        return False
+    if view.type == _DONE:
+        # A run that was there already, by its idempotency key, is another firing's.
+        detail = data.get("detail")
+        return isinstance(detail, dict) and detail.get("new") is False
+    return view.type in _NOT_DONE

@@ -213,6 +213,10 @@ _SINGLE: Mapping[str, tuple[str, Schema]] = {
     "automation.resolved": ("What an automation fired for is over", payloads.FIRING),
     "automation.action-succeeded": ("An action of a firing was done", payloads.ACTION),
     "automation.action-failed": ("An action of a firing failed for good", payloads.ACTION),
+    "automation.action-skipped": (
+        "An action of a firing that would have started a run was not to be done",
+        payloads.ACTION,
+    ),
     "automation.rate-limited": (
         "An automation fired more often than its limits let through",
         payloads.CHANGE,

@@ -1,5 +1,7 @@
 """Flow control: what becomes of a firing before it is one."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -128,12 +130,21 @@ def test_concurrency_restarts_and_names_what_it_replaces() -> None:
     assert story.last.firing.cancels == (started(story, 0),)
 
 
-def test_an_action_that_failed_to_start_a_run_frees_its_place() -> None:
+@pytest.mark.parametrize(
+    ("type_", "more", "frees"),
+    [
+        ("automation.action-failed", {}, True),
+        ("automation.action-skipped", {}, True),
+        ("automation.action-succeeded", {"detail": {"run": "r1", "new": False}}, True),
+        ("automation.action-succeeded", {"detail": {"run": "r1", "new": True}}, False),
+        ("automation.action-succeeded", {"detail": None}, False),
+        ("automation.action-failed", {"kind": "notify"}, False),
+    ],
+)
+def test_an_action_that_started_no_run_frees_its_place(type_: str, more: dict[str, Any], frees: bool) -> None:
     story = Story(**RUNS, limits={"concurrency": {"max": 1, "mode": "skip"}}).event("x", "0s")
-    story.event("automation.action-failed", "1s", cause=started(story, 0), kind="run_deployment").event(
-        "x", "1m"
-    )
-    assert story.outcomes == ["fired", "fired"]
+    story.event(type_, "1s", cause=started(story, 0), **{"kind": "run_deployment", **more}).event("x", "1m")
+    assert story.outcomes == ["fired", "fired" if frees else "concurrency_skipped"]
 
 
 def test_every_run_of_a_firing_must_end() -> None:

@@ -1,4 +1,4 @@
-"""The catalogue says what the contract says."""
+"""The catalogue says what the contract says, and what docs/decisions adds."""
 
 import json
 
@@ -14,8 +14,8 @@ CONTRACT = {
     "work-pool": "created updated deleted paused resumed ready not-ready",
     "work-queue": "created updated deleted paused resumed ready not-ready",
     "worker": "started stopped lost",
-    "automation": "created updated deleted paused resumed fired resolved action-succeeded action-failed rate-limited "
-    "errored",
+    "automation": "created updated deleted paused resumed fired resolved action-succeeded action-failed action-skipped "
+    "rate-limited errored",
     "alert": "opened updated acknowledged escalated resolved withdrawn",
     "notification": "delivered failed suppressed",
     "silence": "created started expired deleted",

@@ -331,6 +331,22 @@ async def test_a_run_is_cancelled_and_retried(room: Room) -> None:
     assert newest.parameters == {"n": 5}
 
 
+async def test_a_run_that_was_not_to_be_started_is_told(room: Room) -> None:
+    await room.rooms.deploy()
+    await room.act(
+        {"kind": "run_deployment", "parameters": {"n": 1}, "if": "data.number > 100"},
+        {"kind": "notify", "notifier": "oncall", "if": "false"},
+        {"kind": "pause_deployment", "name": "nope", "continue_on_error": False},
+        {"kind": "run_deployment", "parameters": {"n": 1}},
+    )
+    skipped = await room.rooms.events("automation.action-skipped")
+    assert [(one.data["action"], one.data["kind"], one.data["outcome"]) for one in skipped] == [
+        (1, "run_deployment", "skipped"),
+        (4, "run_deployment", "not_run"),
+    ]
+    assert {one.cause for one in skipped} == {"f1"}
+
+
 async def test_outcomes_are_a_closed_list() -> None:
     assert {one.value for one in ActionOutcome} == {"succeeded", "failed", "skipped", "not_run"}
 

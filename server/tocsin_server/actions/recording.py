@@ -128,7 +128,5 @@ def _done(ending: Ending) -> Done:
 
 
 def _messages(ending: Ending, result: ActionResult) -> list[Message]:
-    told = list(_done(ending).messages)
-    if result.outcome in (ActionOutcome.SUCCEEDED, ActionOutcome.FAILED):
-        told.append(result_event(result, ending.fired))
-    return told
+    told = result_event(result, ending.fired)
+    return [*_done(ending).messages, *([told] if told is not None else [])]
