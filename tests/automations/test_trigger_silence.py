@@ -79,6 +79,13 @@ def test_a_decided_silence_is_known_until_the_last_event_that_may_lie_before_its
     assert (held.times, held.outcomes) == (["10m5s"], ["waiting", "held", "late"])
 
 
+def test_an_alert_that_a_debounce_opens_late_ends_with_the_next_event_all_the_same() -> None:
+    story = Story(when=BEAT, limits={"debounce": {"wait": "1m"}}).event("hb", "0s").until("10m10s")
+    story.event("hb", "10m30s").until("11m5s")
+    assert story.times == ["11m5s"]
+    assert story.event("hb", "12m").times == ["11m5s", "12m!"]
+
+
 def test_measured_from_the_latest_event_time() -> None:
     story = Story(when=BEAT).event("hb", "5m").event("hb", "1m", arrives="6m").until("1h")
     assert story.fired == [("15m5s", ["e1"])]

@@ -97,28 +97,9 @@ class _Silence(Trigger[_Since]):
             return Verdict(Outcome.NO_MATCH, {"why": "the key is not among those expected"})
         if sighting.arrived > ref.time + self.within + self.grace or ref.time <= (state.decided or 0):
             return Verdict(Outcome.LATE)
-        if state.time is None:
-            state.time, state.event, state.first = ref.time, ref, ref
-            return Verdict(Outcome.WAITING, {"until": self.due(state)}, (Recovery(ref),))
-        if ref.time > state.time + self.within:
-            insort(state.later, ref)
-            del state.later[MOST_REMEMBERED:]
-            return Verdict(
-                Outcome.WAITING, {"until": self.due(state), "why": "came after the silence had ended"}
-            )
-        first = state.first
-        if first is not None and state.event is not None and ref.time + self.within < first.time:
-            state.later[:0] = [first] if first == state.event else [first, state.event]
-            state.time, state.event, state.first = ref.time, ref, ref
-            return Verdict(
-                Outcome.WAITING, {"until": self.due(state), "why": "came before a silence that has ended"}
-            )
-        if first is not None and ref < first:
-            state.first = ref
-        if state.event is None or ref > state.event:
-            state.time, state.event = max(ref.time, state.time), ref
-            self._move_on(state)
-        return Verdict(Outcome.SATISFIED, {"until": self.due(state)})
+        outcome, why = self._take_in(state, ref)
+        # Also where it arms nothing: a limit may have told the silence only after another event had ended it.
+        return Verdict(outcome, {"until": self.due(state), **why}, (Recovery(ref),))
 
     def due(self, state: _Since) -> int | None:
         if state.time is not None:
@@ -158,6 +139,26 @@ class _Silence(Trigger[_Since]):
         if state is None or state.time is None:
             return {"armed": False}
         return {"armed": True, "since": state.time, "until": state.time + self.within}
+
+    def _take_in(self, state: _Since, ref: Ref) -> tuple[Outcome, dict[str, str]]:
+        if state.time is None:
+            state.time, state.event, state.first = ref.time, ref, ref
+            return Outcome.WAITING, {}
+        if ref.time > state.time + self.within:
+            insort(state.later, ref)
+            del state.later[MOST_REMEMBERED:]
+            return Outcome.WAITING, {"why": "came after the silence had ended"}
+        first = state.first
+        if first is not None and state.event is not None and ref.time + self.within < first.time:
+            state.later[:0] = [first] if first == state.event else [first, state.event]
+            state.time, state.event, state.first = ref.time, ref, ref
+            return Outcome.WAITING, {"why": "came before a silence that has ended"}
+        if first is not None and ref < first:
+            state.first = ref
+        if state.event is None or ref > state.event:
+            state.time, state.event = max(ref.time, state.time), ref
+            self._move_on(state)
+        return Outcome.SATISFIED, {}
 
     def _move_on(self, state: _Since) -> None:
         while state.later and state.time is not None and state.later[0].time <= state.time + self.within:
