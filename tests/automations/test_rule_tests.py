@@ -300,6 +300,27 @@ tests:
     assert difference == "event e1 is caused by a firing of a, which has not fired before it"
 
 
+def test_a_run_that_was_not_to_be_started_holds_no_place() -> None:
+    text = """
+automations:
+  a:
+    when: {event: x}
+    then: [{run_deployment: d, if: "data.n > 1"}]
+    limits: {concurrency: {max: 1, mode: skip}}
+tests:
+  - name: t
+    events:
+      - {at: 0s, type: x, data: {n: 1}}
+      - {at: 1s, type: x, data: {n: 2}}
+      - {at: 2s, type: x, data: {n: 3}}
+    expect:
+      - {at: 0s, automation: a, actions: []}
+      - {at: 1s, automation: a, actions: [{run_deployment: d}]}
+    decisions: [{event: e3, automation: a, outcome: concurrency_skipped}]
+"""
+    assert failures(text) == ()
+
+
 def test_an_automation_that_another_one_pauses_fires_no_more() -> None:
     text = """\
 automations:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from tocsin_automations.action import Action
 from tocsin_automations.decision import Firing
+from tocsin_automations.rules import STARTS_A_RUN
 from tocsin_automations.testing.rendering import Rendered
 from tocsin_events.envelope import encode_event
 from tocsin_events.identity import derived_id
@@ -19,15 +21,21 @@ _SWITCHES: Final[Mapping[str, tuple[str, str]]] = {
 """Actions whose effect is an event about what they name."""
 
 
-def action_events(firing: Firing, rendered: Sequence[Rendered]) -> Iterator[bytes]:
+def action_events(firing: Firing, actions: Sequence[Action], rendered: Sequence[Rendered]) -> Iterator[bytes]:
     """Yield, for each action: the event that is its effect, if it has one, and the event that tells its result."""
-    for one in rendered:
+    done = {one.number: one for one in rendered}
+    for number, action in enumerate(actions, 1):
+        one = done.get(number)
+        if one is None:
+            if action.kind == STARTS_A_RUN:
+                yield _result(firing, Rendered(number, action.kind, {}, {}), "skipped")
+            continue
         if one.failed is None:
             if one.kind == "emit_event":
                 yield _emitted(firing, one)
             elif one.kind in _SWITCHES:
                 yield from _switched(firing, one)
-        yield _result(firing, one)
+        yield _result(firing, one, "succeeded" if one.failed is None else "failed")
 
 
 def _emitted(firing: Firing, one: Rendered) -> bytes:
@@ -62,8 +70,7 @@ def _switched(firing: Firing, one: Rendered) -> Iterator[bytes]:
     )
 
 
-def _result(firing: Firing, one: Rendered) -> bytes:
-    outcome = "succeeded" if one.failed is None else "failed"
+def _result(firing: Firing, one: Rendered, outcome: str) -> bytes:
     return encode_event(
         id=derived_id("action", firing.id, one.number, outcome),
         type=f"automation.action-{outcome}",

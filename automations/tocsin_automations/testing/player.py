@@ -208,7 +208,7 @@ class _Player:
             )
         )
         self.put(firing.at, body)
-        for caused in action_events(firing, rendered):
+        for caused in action_events(firing, actions, rendered):
             self.put(firing.at, caused)
 
     def explainer(self, number: int, automation: str, part: str) -> Callable[[], Sequence[str]]:
