@@ -103,7 +103,8 @@ class Turn:
             except Exception as problem:  # noqa: BLE001 - one part's error must not stop the others
                 key = Miss(Outcome.CONDITION_ERROR, f"{type(problem).__name__}: {problem}")
             if not isinstance(key, str):
-                missed.setdefault(number, key)
+                if number not in missed or key.outcome is Outcome.CONDITION_ERROR:
+                    missed[number] = key
             elif number in matched:
                 hits = matched[number]
                 hits[key] = hits.get(key, 0) | selector.bit

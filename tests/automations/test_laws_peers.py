@@ -110,6 +110,13 @@ def test_editing_a_description_keeps_the_alert_open() -> None:
     assert story.times == ["1m", "2m!"]
 
 
+def test_an_error_is_told_also_where_another_condition_of_the_rule_just_does_not_hold() -> None:
+    plain, wrong = {"event": "a", "where": "data.n == 1"}, {"event": "a", "where": "1 / data.n > 0"}
+    for children in ([plain, wrong], [wrong, plain]):
+        story = Story(when={"any": children}).event("a", "1m", n=0)
+        assert story.outcomes == ["condition_error"]
+
+
 def test_an_error_in_one_rule_does_not_make_another_fire_twice() -> None:
     good = automation("good", when={"event": "a"})
     bad = automation("bad", when={"event": "a", "where": "1 / data.zero > 0"})
