@@ -66,11 +66,17 @@ GRACE = st.sampled_from(["0s", "1s", "3s"])
 
 @st.composite
 def cases(
-    draw: st.DrawFn, triggers: Any, *, ordered: bool = False, follows: bool = False, **rule: Any
+    draw: st.DrawFn,
+    triggers: Any,
+    *,
+    ordered: bool = False,
+    follows: bool = False,
+    late: int | None = None,
+    **rule: Any,
 ) -> tuple[Spec, History]:
     drawn = draw(ruled(triggers, grace=GRACE, **rule))
     grace = int(drawn["grace"][:-1])
-    delay = 0 if ordered else grace
+    delay = 0 if ordered else grace if late is None else late
     future, most = 0 if ordered else grace, 8 if follows else 12
     return drawn, draw(histories(delay=delay, future=future, ordered=ordered, follows=follows, most=most))
 
@@ -113,6 +119,12 @@ def test_compounds(case: tuple[Spec, History]) -> None:
 @quick(60)
 @given(cases(keyed(composites(LEAVES | NATURAL | composites(event_triggers)))))
 def test_nested_triggers(case: tuple[Spec, History]) -> None:
+    agree(*case)
+
+
+@quick(60)
+@given(cases(keyed(LEAVES | composites(LEAVES | composites(event_triggers))), late=12))
+def test_events_that_come_much_too_late(case: tuple[Spec, History]) -> None:
     agree(*case)
 
 
