@@ -69,8 +69,7 @@ class Passage:
             else:
                 self._pass(rule, match, None)
             self.state.schedule_limit(rule, place, limit)
-        if limit.due(limits) is None or limit.is_over(limits, self.state.now):
-            self._tidy(rule, place, limit)
+        self._tidy(rule, place, limit)
 
     def run_ended(self, view: EventView) -> None:
         """Note that a run that a firing started has ended, and let the next firing in the queue go."""

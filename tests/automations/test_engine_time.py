@@ -72,6 +72,13 @@ def test_a_held_event_that_came_in_time_counts_when_a_timer_of_its_key_is_due() 
     assert (story.outcomes, story.times) == (["waiting", "held", "satisfied"], [])
 
 
+def test_a_held_event_counts_as_well_when_the_timer_of_a_child_is_due() -> None:
+    story = Story(when={"any": [DONE, {"event": "x"}], "for_each": "flow_run.id"})
+    story.event("flow-run.running", "0s", about=RUN, id="r")
+    story.event("flow-run.completed", "9m59s", arrives="10m4s", about=RUN, follows="something lost")
+    assert story.until("1h").times == []
+
+
 def test_several_held_events_are_let_go_in_their_order() -> None:
     when = {"sequence": [{"event": "a"}, {"event": "b"}, {"event": "c"}], "within": "10m"}
     story = Story(when=when, grace="1m")

@@ -37,6 +37,10 @@ def test_any_fires_once_for_an_event_that_satisfies_several() -> None:
     assert story.fired == [("0s", ["e1"]), ("1s", ["e2"])]
 
 
+def test_at_least_one_is_enough_where_that_is_asked_for() -> None:
+    assert Story(when={"at_least": 1, "of": [A, B], "within": "10m"}).event("b", "0s").times == ["0s"]
+
+
 def test_at_least_counts_different_children() -> None:
     when = {"at_least": 2, "of": [A, B, C], "within": "10m"}
     story = Story(when=when).event("a", "0s").event("a", "1s").event("c", "2s")

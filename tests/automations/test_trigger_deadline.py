@@ -26,6 +26,12 @@ def test_both_ends_of_the_window_count() -> None:
     assert Story(when=when).event("done", "6h1s", arrives="6h2s").until("7h").times == ["6h5s", "6h5s!"]
 
 
+def test_an_event_at_a_deadline_counts_for_the_next_one_exactly_a_window_later() -> None:
+    story = Story(when={"missing": "x", "by": {"cron": "0 6 * * *"}, "within": "24h"})
+    assert story.event("x", "6h").until("53h").times == []
+    assert story.until("55h").times == ["2d6h5s"]
+
+
 def test_the_next_matching_event_closes_the_alert() -> None:
     assert Story(when=SIX).event("done", "6h30m").times == ["6h5s", "6h30m!"]
 
