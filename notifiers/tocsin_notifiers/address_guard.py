@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import httpx2
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError
+from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream, ConnectError
 
 from tocsin_notifiers.connections import SpreadTransport
+from tocsin_notifiers.sockets import Sockets
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
@@ -92,7 +93,7 @@ class GuardedBackend(AsyncNetworkBackend):
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
-        self._network = AnyIOBackend()
+        self._network = Sockets()
 
     async def connect_tcp(
         self,
