@@ -72,6 +72,16 @@ def test_a_held_event_that_came_in_time_counts_when_a_timer_of_its_key_is_due() 
     assert (story.outcomes, story.times) == (["waiting", "held", "satisfied"], [])
 
 
+def test_a_timer_lets_go_of_nothing_that_concerns_another_key() -> None:
+    other = "flow-run/o"
+    story = Story(when={**DONE, "for_each": "flow_run.id"}).event("flow-run.running", "0s", about=RUN, id="r")
+    story.event("flow-run.completed", "10m3s", arrives="10m4s", about=other, follows="o")
+    story.until("10m5s")
+    assert (story.outcomes, story.times) == (["waiting", "held"], ["10m5s"])
+    story.event("flow-run.running", "10m2s", arrives="10m6s", about=other, id="o", follows=None)
+    assert story.outcomes == ["waiting", "held", "waiting", "satisfied"]
+
+
 def test_a_held_event_counts_as_well_when_the_timer_of_a_child_is_due() -> None:
     story = Story(when={"any": [DONE, {"event": "x"}], "for_each": "flow_run.id"})
     story.event("flow-run.running", "0s", about=RUN, id="r")

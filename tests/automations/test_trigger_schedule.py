@@ -65,6 +65,11 @@ def test_an_rrule_starts_at_application_in_local_time() -> None:
     assert rule.after(parse_rfc3339("2026-01-03T15:00:00Z"), parse_rfc3339(start)) is None
 
 
+def test_an_rrule_is_taken_as_it_is_written() -> None:
+    story = Story(when={"schedule": {"rrule": "FREQ=DAILY;COUNT=3"}}).until("5d")
+    assert story.times == ["1d", "2d"]
+
+
 def test_every_never_comes_at_its_anchor_or_before() -> None:
     assert Every(10).after(5, 100) == 110
     assert Every(10).after(110, 100) == 120
