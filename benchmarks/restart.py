@@ -21,10 +21,9 @@ _AFTER: Final = 100_000
 def measure() -> list[Figure]:
     """Return seconds and bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/tocsin.db"
-        filled = _run("fill", url)
+        filled = _run("fill", folder)
         start, used = time.perf_counter(), _children_cpu()
-        restored = _run("restore", url)
+        restored = _run("restore", folder)
         ready, used = time.perf_counter() - start, _children_cpu() - used
     return [
         Figure("ready again: process started, restored, and 100,000 events evaluated", ready, "s", goal="≤ 10 s"),
@@ -43,8 +42,8 @@ def _children_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _run(life: str, url: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.restart_process", life, url, str(_WINDOWS), str(_AFTER)]
+def _run(life: str, folder: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.restart_process", life, folder, str(_WINDOWS), str(_AFTER)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer

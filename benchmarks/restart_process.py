@@ -1,6 +1,6 @@
 """The two lives of `restart`'s engine, each in a process of its own so that its memory is its own.
 
-Run: module, ``fill`` or ``restore``, the database's URL, the number of windows, the number of events behind them. Prints JSON.
+Run: module, ``fill`` or ``restore``, a folder, the number of windows, the number of events behind them. Prints JSON.
 """
 
 import asyncio
@@ -27,15 +27,20 @@ _SHARD: Final = "0"
 _CHECKPOINT_EVERY: Final = 50_000
 """As many events as an engine under load takes in between two checkpoints, and a few more."""
 _BUSY_KEYS: Final = 1_000
+_BEHIND: Final = "behind.jsonl"
 
 
-async def _fill(url: str, windows: int) -> dict[str, float]:
+async def _fill(folder: Path, windows: int, after: int) -> dict[str, float]:
     """Take in one event for each window, with checkpoints; tell what that took in memory and writing.
+
+    The events that come after the last checkpoint are left in a file.
 
     Besides windows an engine remembers the ids of the last events, a bounded number. As many events as there will be windows
     fill that up first, so that the windows alone make the difference.
     """
-    database = open_engine(url)
+    behind = (_body(2 * windows + number, "ping", f"sensor-{number % _BUSY_KEYS}") for number in range(after))
+    (folder / _BEHIND).write_bytes(b"\n".join(behind))
+    database = open_engine(_url(folder))
     await upgrade(database)
     engine = _Engine(EngineStore(database))
     await engine.claim()
@@ -83,11 +88,11 @@ class _Engine:
         await self._store.commit(_SHARD, self._fence, checkpoint, firings=(), counters={}, updated=state.now)
 
 
-async def _restore(url: str, windows: int, after: int) -> dict[str, float]:
+async def _restore(folder: Path, windows: int) -> dict[str, float]:
     """Take over the checkpoint and the events behind it; tell how long that took and what it needs."""
     with long_lived_objects():
         rules = _rules()
-        database = open_engine(url)
+        database = open_engine(_url(folder))
         store = EngineStore(database)
         empty = _resident()
         start = time.perf_counter()
@@ -96,9 +101,8 @@ async def _restore(url: str, windows: int, after: int) -> dict[str, float]:
         state = restore(rules, found.header, found.entries)
         del found
         restored = time.perf_counter()
-        for number in range(after):
-            view = _event(2 * windows + number, "ping", f"sensor-{number % _BUSY_KEYS}")
-            state, _ = step(rules, state, view)
+        for number, body in enumerate((folder / _BEHIND).read_bytes().splitlines(), 2 * windows):
+            state, _ = step(rules, state, _view(number, body))
         ready = time.perf_counter()
         gc.collect()
         await database.dispose()
@@ -118,15 +122,25 @@ def _rules() -> Rules:
 
 
 def _event(number: int, type_: str, sensor: str = "sensor") -> EventView:
-    at = _START + number * 1_000
-    body = encode_event(
+    return _view(number, _body(number, type_, sensor))
+
+
+def _body(number: int, type_: str, sensor: str) -> bytes:
+    return encode_event(
         id=f"e{number}",
         type=type_,
         source="/bench",
-        time=at,
+        time=_START + number * 1_000,
         resource={"kind": "sensor", "id": sensor, "name": "", "labels": {}, "tags": []},
     )
-    return EventView.decode(body, received=at, sequence=number + 1)
+
+
+def _view(number: int, body: bytes) -> EventView:
+    return EventView.decode(body, received=_START + number * 1_000, sequence=number + 1)
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'tocsin.db'}"
 
 
 def _resident() -> int:
@@ -136,8 +150,9 @@ def _resident() -> int:
     return 0
 
 
-def _main(life: str, url: str, windows: str, after: str) -> None:
-    run = _fill(url, int(windows)) if life == "fill" else _restore(url, int(windows), int(after))
+def _main(life: str, folder: str, windows: str, after: str) -> None:
+    place = Path(folder)
+    run = _fill(place, int(windows), int(after)) if life == "fill" else _restore(place, int(windows))
     print(json.dumps(asyncio.run(run)), flush=True)
 
 
