@@ -127,19 +127,19 @@ def _statement(
     leading = next((one for one in wanted.related if one.id is not None), None)
     if leading is not None and (wanted.resource is None or wanted.resource.id is None):
         return _by_related(wanted, leading, types, place, limit)
-    base = _columns()
+    before: list[ColumnElement[bool]] = []
     if place is not None:
-        base = base.where(
-            tuple_(_events.time, _events.sequence) < tuple_(literal(place[0]), literal(place[1]))
-        )
+        before.append(tuple_(_events.time, _events.sequence) < tuple_(literal(place[0]), literal(place[1])))
     led = wanted.resource is not None or wanted.cause is not None
     if types is None or led or not 1 < len(types) <= _MOST_TYPES:
-        return _newest(base.where(*conditions(wanted, types)), limit)
-    # The newest of each type, then the newest of those: each is read off the end of the index of type and time.
-    others = conditions(wanted, None)
-    newest = [_newest(base.where(_events.type == one, *others), limit).subquery().select() for one in types]
+        return _newest(_columns().where(*before, *conditions(wanted, types)), limit)
+    # The newest of each type, then the newest of those: each is read off the end of the index of type and time. Only the
+    # events of the page itself are fetched.
+    keys = select(_events.time, _events.sequence).where(*before, *conditions(wanted, None))
+    newest = [_newest(keys.where(_events.type == one), limit).subquery().select() for one in types]
     merged = union_all(*newest).subquery()
-    return select(merged).order_by(merged.c.time.desc(), merged.c.sequence.desc()).limit(limit)
+    page = select(merged).order_by(merged.c.time.desc(), merged.c.sequence.desc()).limit(limit).subquery()
+    return _newest(_columns().join(page, page.c.sequence == _events.sequence), limit)
 
 
 def _by_related(
