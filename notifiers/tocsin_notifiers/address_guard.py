@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx2
 from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream, ConnectError
 
-from tocsin_notifiers.connections import SpreadTransport
+from tocsin_notifiers.connections import Connections
 from tocsin_notifiers.sockets import Sockets
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -138,5 +138,5 @@ def guarded_client(
     guard: AddressGuard, *, connections: int = 512, verify: ssl.SSLContext | bool = True
 ) -> httpx2.AsyncClient:
     """Return an HTTP client whose every connection, redirects included, passes the guard; proxies are not used."""
-    transport = SpreadTransport(GuardedBackend(guard), connections=connections, verify=verify)
+    transport = Connections(GuardedBackend(guard), connections=connections, verify=verify)
     return httpx2.AsyncClient(transport=transport, trust_env=False)

@@ -9,7 +9,8 @@ import pytest
 from receivers import Answer, receiver
 from tls import certificate
 from tocsin_notifiers.address_guard import AddressGuard, guarded_client
-from tocsin_notifiers.connections import MOST_READ
+from tocsin_notifiers.connections import MOST_READ, Connections
+from tocsin_notifiers.sockets import Sockets
 
 
 @pytest.fixture
@@ -89,6 +90,55 @@ async def _until_it_is_answered(http, url):
             except httpx2.HTTPError:
                 continue
             return
+
+
+def counting(connections):
+    """Answers every request, and counts the connections."""
+
+    async def talk(reader, writer):
+        connections.append(writer)
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    return talk
+
+
+def client(**options):
+    return httpx2.AsyncClient(transport=Connections(Sockets(), verify=False, **options), trust_env=False)
+
+
+async def test_no_more_connections_are_open_than_allowed_and_all_requests_are_answered():
+    connections = []
+    async with serving(counting(connections)) as url, client(connections=2) as http:
+        answers = await asyncio.gather(*(http.get(url, timeout=60) for _ in range(20)))
+        assert [one.text for one in answers] == ["ok"] * 20
+        assert len(connections) <= 2
+
+
+async def test_a_connection_that_was_not_used_for_long_is_not_used_again():
+    connections = []
+    async with serving(counting(connections)) as url, client(connections=1, kept=-1.0) as http:
+        for _ in range(3):
+            assert (await http.get(url)).text == "ok"
+        assert len(connections) == 3
+
+
+async def test_who_waits_for_a_connection_waits_as_long_as_was_asked():
+    arrived = asyncio.Event()
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await reader.read()
+
+    async with serving(talk) as url, client(connections=1) as http:
+        first = asyncio.create_task(http.get(url, timeout=60))
+        await arrived.wait()
+        with pytest.raises(httpx2.PoolTimeout):
+            await http.get(url, timeout=httpx2.Timeout(20, pool=0.05))
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_a_server_that_says_nothing_is_waited_for_as_long_as_was_asked(http):
