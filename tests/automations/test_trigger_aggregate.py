@@ -118,3 +118,15 @@ def test_keys_have_windows_of_their_own() -> None:
 def test_nonsense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         automation(when={**AVG, **wrong})
+
+
+@pytest.mark.parametrize(("name", "rank"), [("p50", 50), ("p95", 95), ("p99", 99)])
+def test_a_percentile_is_the_value_at_its_nearest_rank(name: str, rank: int) -> None:
+    when = {
+        "event": "x", "value": "data.n", "aggregate": name, "over": "1h", "above": rank - 0.5, "min_events": 100,
+    }  # fmt: skip
+    story = Story(when=when)
+    for number in range(1, 101):
+        story.event("x", f"{number}s", n=number)
+    assert story.last.firing is not None
+    assert story.last.firing.value == rank
