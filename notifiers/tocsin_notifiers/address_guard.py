@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import httpx2
-from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream, ConnectError
+from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError
 
-from tocsin_notifiers.connections import Connections
-from tocsin_notifiers.sockets import Sockets
+from tocsin_notifiers.connections import SpreadTransport
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
@@ -93,7 +92,7 @@ class GuardedBackend(AsyncNetworkBackend):
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
-        self._network = Sockets()
+        self._network = AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -138,5 +137,5 @@ def guarded_client(
     guard: AddressGuard, *, connections: int = 512, verify: ssl.SSLContext | bool = True
 ) -> httpx2.AsyncClient:
     """Return an HTTP client whose every connection, redirects included, passes the guard; proxies are not used."""
-    transport = Connections(GuardedBackend(guard), connections=connections, verify=verify)
+    transport = SpreadTransport(GuardedBackend(guard), connections=connections, verify=verify)
     return httpx2.AsyncClient(transport=transport, trust_env=False)

@@ -13,8 +13,6 @@ from tocsin_notifiers.notifier import SEND_TIMEOUT, Rejected, Retry
 _LATER: Final = (408, 409, 423, 425, 429)
 _GONE: Final = 410
 _ANSWER_CHARACTERS: Final = 500
-_OURS: Final = {"user-agent": "tocsin", "accept": "*/*"}
-_TIMEOUT: Final = httpx2.Timeout(SEND_TIMEOUT * 0.9).as_dict()
 
 
 async def post(
@@ -30,11 +28,9 @@ async def post(
 
     """
     try:
-        # Made here, not by the client: it would merge in cookies and headers of its own, which costs more than sending.
-        request = httpx2.Request(
-            "POST", url, content=body, headers={**_OURS, **headers}, extensions={"timeout": _TIMEOUT}
+        answer = await http.post(
+            url, content=body, headers=dict(headers), timeout=SEND_TIMEOUT * 0.9, follow_redirects=False
         )
-        answer = await http.send(request, follow_redirects=False)
     except httpx2.InvalidURL as problem:
         raise Rejected(f"the address is no URL: {problem}") from problem
     except httpx2.UnsupportedProtocol as problem:
