@@ -6,7 +6,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tocsin_automations.decision import Outcome
-from tocsin_automations.trigger import Fire
+from tocsin_automations.trigger import Fire, Ref
 from tocsin_automations.words import Duration
 
 
@@ -87,7 +87,8 @@ class LimitState(msgspec.Struct, gc=False, array_like=True):
     """What the limits remember of one key (or of the whole automation).
 
     ``last`` is the latest firing, ``suppressed`` how many were held back since; ``collected`` waits for a debounce
-    or a batch, ``queue`` for runs to end; ``log`` are the firings that the fuse counts.
+    or a batch, ``queue`` for runs to end; ``log`` are the firings that the fuse counts. ``over`` are the keys of firings
+    that still wait although their natural opposite has happened, with the event that showed it.
     """
 
     last: int | None = None
@@ -96,6 +97,11 @@ class LimitState(msgspec.Struct, gc=False, array_like=True):
     queue: list[Match] = []
     active: list[Active] = []
     log: list[int] = []
+    over: dict[str, Ref | None] = {}
+
+    def waits(self, key: str) -> bool:
+        """Tell whether a firing of a key waits to be let through."""
+        return any(match.key == key for match in (*self.collected, *self.queue))
 
     def due(self, limits: Limits) -> int | None:
         """Return when what is collected must fire, or when a cooldown that held nothing back can be forgotten."""

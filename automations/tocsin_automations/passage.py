@@ -21,6 +21,7 @@ _ENDED: Final = frozenset(
 _NOT_DONE: Final = frozenset({"automation.action-failed", "automation.action-skipped"})
 _DONE: Final = "automation.action-succeeded"
 _ANYONE: Final = "*"
+_OPPOSITE: Final = "the opposite happened"
 
 
 class Passage:
@@ -52,6 +53,7 @@ class Passage:
             return
         place = "" if limits.scope == "automation" else key
         limit = state.touch_limit(rule, place)
+        limit.over.pop(key, None)
         outcome, ready = collect(limits, limit, match)
         if ready is not None:
             self._pass(rule, ready, view)
@@ -127,6 +129,14 @@ class Passage:
         self.ledger.decide(part, key, Outcome.RESOLVED, {}, view, firing=firing, role="until")
         return True
 
+    def recover(self, rule: Rule, key: str, event: Ref | None, view: EventView | None) -> None:
+        """Close the alert of a key because the natural opposite happened, and that of a firing which still waits."""
+        self.resolve(rule, key, event, _OPPOSITE, view)
+        place = "" if rule.limits.scope == "automation" else key
+        limit = self.state.limits[rule.number].get(place)
+        if limit is not None and limit.waits(key):
+            self.state.touch_limit(rule, place).over[key] = event
+
     def watch_for_end(self, rule: Rule, key: str) -> None:
         """Start the `until` of an alert that opens: it is empty, and sees only what comes from now on."""
         part, state = rule.until, self.state
@@ -197,6 +207,8 @@ class Passage:
             limit.active.append(Active(match.id, rule.runs))
             self.state.active[match.id] = rule.number, place
         self._fire(rule, match, suppressed, view, cancels)
+        if match.key in limit.over:
+            self.resolve(rule, match.key, limit.over.pop(match.key), _OPPOSITE)
 
     def _fire(
         self, rule: Rule, match: Match, suppressed: int, view: EventView | None, cancels: tuple[str, ...] = ()

@@ -216,7 +216,7 @@ class Turn:
         for signal in verdict.signals:
             if isinstance(signal, Recovery):
                 if part.role == "when" and rule.natural:
-                    self.passage.resolve(rule, key, signal.event, "the opposite happened", view)
+                    self.passage.recover(rule, key, signal.event, view)
             elif part.role == "until":
                 told = self.passage.resolve(rule, key, signal.event, part.trigger.reason(signal), view)
             elif isinstance(signal, Fire):

@@ -209,3 +209,35 @@ def test_debounce_and_batch_exclude_each_other() -> None:
         automation(
             when={"event": "x"}, limits={"debounce": {"wait": "1s"}, "batch": {"size": 2, "wait": "1s"}}
         )
+
+
+STUCK = {"event": "flow-run.pending", "for": "10m"}
+
+
+def test_a_firing_that_is_over_before_it_is_let_through_is_told_with_its_end() -> None:
+    story = Story(when=STUCK, grace="0s", limits={"debounce": {"wait": "30s"}})
+    story.event("flow-run.pending", "0s", about="flow-run/r").event(
+        "flow-run.running", "10m10s", about="flow-run/r"
+    )
+    assert story.times == []
+    assert story.until("1h").times == ["10m30s", "10m30s!"]
+    assert story.fired[-1][-1] == ["e2"]
+
+
+def test_what_fires_again_before_it_is_let_through_is_not_over() -> None:
+    story = Story(when=STUCK, grace="0s", limits={"debounce": {"wait": "20m"}})
+    for at, state in (("0s", "pending"), ("11m", "running"), ("12m", "pending")):
+        story.event(f"flow-run.{state}", at, about="flow-run/r")
+    assert story.until("1h").times == ["42m"]
+    assert story.event("flow-run.running", "2h", about="flow-run/r").times == ["42m", "2h!"]
+
+
+def test_a_firing_that_is_over_while_runs_of_an_earlier_one_go_on_is_told_with_its_end() -> None:
+    limits = {"concurrency": {"max": 1}, "scope": "automation"}
+    story = Story(when=STUCK, grace="0s", then=[{"run_deployment": "a"}], limits=limits)
+    for run in ("r", "s"):
+        story.event("flow-run.pending", "0s", about=f"flow-run/{run}")
+    story.until("15m").event("flow-run.running", "20m", about="flow-run/s")
+    assert story.times == ["10m"]
+    story.event("flow-run.completed", "30m", cause=story.ids()[0])
+    assert story.times == ["10m", "30m", "30m!"]

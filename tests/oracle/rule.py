@@ -82,6 +82,7 @@ class _Story:
         self.origins: dict[int, Origin] = {}
         self.fired: dict[Told, Origin] = {}
         self.runs = Runs(rule)
+        self.over: set[Key] = set()
 
     def look(self, now: int) -> None:
         for key, watch in list(self.alerts.items()):
@@ -122,14 +123,17 @@ class _Story:
             self._take(key, signal, now)
 
     def _take(self, key: Key, signal: Fire | Back, now: int) -> None:
+        scope = () if self.limits.get("scope") == "automation" else key
         if isinstance(signal, Back):
             if self.natural and key in self.alerts:
                 self._close(key, now)
+            if self.natural and any(key == one[1] for one in (*self.pending[scope], *self.runs.queue[scope])):
+                self.over.add(key)
             return
         origin = self._behind(signal)
         if origin.hops > self.limits.get("chain", 8) and self.name in origin.rules:
             return
-        scope = () if self.limits.get("scope") == "automation" else key
+        self.over.discard(key)
         if "debounce" in self.limits or "batch" in self.limits:
             self.pending[scope].append((now, key, signal))
             self._release(scope, now)
@@ -196,6 +200,9 @@ class _Story:
                 own_key = outer.for_each or ((SUBJECT,) if isinstance(self.when, Lasting) else ())
                 watch = make(self.until, Setting(self.grace, now, own_key, True))
             self.alerts[key] = watch
+        if key in self.over:
+            self.over.discard(key)
+            self._close(key, now)
 
     def _close(self, key: Key, now: int) -> None:
         del self.alerts[key]
