@@ -35,6 +35,21 @@ def test_the_index_finds_exactly_what_the_conditions_say(pairs: list[tuple[objec
         assert {(one.automation, one.outcome.value) for one in decided} == expected
 
 
+def test_the_index_leaves_out_what_cannot_match() -> None:
+    wheres = [f'data.v == {number} && data.w != "b"' for number in range(10)] + [
+        'data.w in ["a", "c"]',
+        "data.v > 3",
+    ]
+    rules = Rules.build(
+        [automation(f"r{n}", when={"event": "x", "where": where}) for n, where in enumerate(wheres)], 1, START
+    )
+    view = EventView(
+        id="e", type="x", source="s", time=START, received=START, sequence=1, data={"v": 7, "w": "b"}
+    )
+    asked = {rules.owners[number].name for number, _ in rules.index.of_type("x").candidates(view)}
+    assert asked == {"r7", "r11"}
+
+
 def test_rules_that_the_index_skips_are_counted_all_the_same() -> None:
     story = Story(*[automation(f"r{n}", when={"event": "x", "where": f"data.v == {n}"}) for n in range(3)])
     story.event("x", "1s", v=1).event("x", "2s", v=1).event("x", "3s", v=7)

@@ -92,12 +92,11 @@ class _Crossing(msgspec.Struct, gc=False, array_like=True):
 
 
 class _Window(Kept, gc=False, array_like=True):
-    """``crossings``: those not decided yet, in order; ``alarmed``: it fired and did not go back since."""
+    """``crossings`` are those not decided yet, in order."""
 
     values: list[_Value] = msgspec.field(default_factory=list)
     as_of: int = 0
     outside: bool = False
-    alarmed: bool = False
     crossings: list[_Crossing] = msgspec.field(default_factory=list)
     last: Ref | None = None
 
@@ -154,7 +153,7 @@ class _Aggregate(Trigger[_Window]):
         return Verdict(Outcome.NO_MATCH, signals=tuple(signals))
 
     def is_empty(self, state: _Window) -> bool:
-        return not (state.values or state.crossings or state.alarmed or state.outside)
+        return not (state.values or state.crossings or state.outside)
 
     def reason(self, fire: Fire) -> str:
         bounds = {"above": self.above, "below": self.below}
@@ -216,7 +215,6 @@ class _Aggregate(Trigger[_Window]):
         if state.crossings:
             self._end(state, time)
             return []
-        state.alarmed = False
         return [Recovery(state.last)]
 
     def _end(self, state: _Window, time: int) -> None:
@@ -232,7 +230,6 @@ class _Aggregate(Trigger[_Window]):
         signals: list[Fire | Recovery] = []
         while state.crossings and state.crossings[0].due <= at:
             crossing = state.crossings.pop(0)
-            state.alarmed = not crossing.back
             figure = crossing.figure if crossing.back else self._figure(state)
             refs = tuple(value.ref for value in state.values)
             signals.append(Fire(crossing.time + self.lasts, state.last, refs, len(refs), figure))
