@@ -1,6 +1,7 @@
 """Microsoft Teams, by the webhook of a Workflow, with an Adaptive Card."""
 
 import base64
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -83,19 +84,26 @@ def payload(message: Message) -> dict[str, Any]:
         {"title": escape(_cut(fact.name, 100)), "value": escape(_cut(fact.value, 500))}
         for fact in message.fields
     ]
-    picture = _picture(message)
-    for kept in range(len(blocks), -1, -1):
-        # What was said comes before how it looks: a text that must be shortened has no picture below it.
-        shown = picture if kept == len(blocks) else ()
-        body = _envelope(_card(message, blocks[:kept], facts, shown, shortened=kept < len(blocks)))
-        if len(msgspec.json.encode(body)) <= _ROOM:
-            return body
-    return _envelope(_card(message, (), facts[:10], (), shortened=True))
+    # What was said comes before how it looks: a text that needs all the room has no picture below it.
+    for picture in (_picture(message), ()):
+        whole = _envelope(_card(message, blocks, facts, picture, shortened=False))
+        if _fits(whole):
+            return whole
+
+    def shortened(kept: int) -> dict[str, Any]:
+        return _envelope(_card(message, blocks[:kept], facts, (), shortened=True))
+
+    most = bisect_left(range(len(blocks)), True, key=lambda kept: not _fits(shortened(kept))) - 1
+    return shortened(most) if most >= 0 else _envelope(_card(message, (), facts[:10], (), shortened=True))
 
 
 def escape(text: str) -> str:
     """Return a text in which a card finds no markup."""
     return text.translate(_MARKUP)
+
+
+def _fits(body: dict[str, Any]) -> bool:
+    return len(msgspec.json.encode(body)) <= _ROOM
 
 
 def _card(
