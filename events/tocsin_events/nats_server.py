@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final, Literal, get_args
 
 from tocsin_events.address import BusAddress
+from tocsin_events.ending import end
 from tocsin_events.nats_accounts import BusUser, accounts_config, password_of
 from tocsin_events.nats_binary import NatsServerError, find_nats_server
 from tocsin_events.nats_child import bound_to_us
@@ -98,9 +99,7 @@ class NatsServer:
     async def stop(self) -> None:
         """Stop the server, which writes everything down first; a second call does nothing."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await end(self._keeper, patience=_START_SECONDS + _STOP_SECONDS)
             self._keeper = None
         await self._terminate()
         self._folder.release()

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from tocsin_events.bus import Bus, DeadWork
+from tocsin_events.ending import end_all
 from tocsin_notifiers.configuration import ServiceNotifier
 from tocsin_notifiers.deliverer import Deliverer, deliver
 from tocsin_notifiers.delivery import Delivery
@@ -13,6 +15,9 @@ from tocsin_notifiers.notifier import Notifier
 from tocsin_notifiers.pictures import Pictures
 from tocsin_notifiers.roster import Roster
 from tocsin_notifiers.secret import Secrets
+
+_STOP_SECONDS: Final = 10.0
+"""More than a deliverer takes to let its attempts end."""
 
 
 class Carriers:
@@ -59,7 +64,7 @@ class Carriers:
                         self._running[name] = notifier, asyncio.create_task(work, name=f"deliver-{name}")
                 await self._changed_or_broken()
         finally:
-            await _end([task for _, task in self._running.values()])
+            await end_all([task for _, task in self._running.values()], patience=_STOP_SECONDS)
             self._running.clear()
 
     async def _changed_or_broken(self) -> None:
@@ -79,7 +84,7 @@ class Carriers:
             for name, (notifier, _) in self._running.items()
             if self._roster.notifier(name) is not notifier
         ]
-        await _end([self._running.pop(name)[1] for name in changed])
+        await end_all([self._running.pop(name)[1] for name in changed], patience=_STOP_SECONDS)
 
     async def _deliver(self, config: ServiceNotifier, notifier: Notifier) -> None:
         concurrency = config.options.concurrency
@@ -101,9 +106,3 @@ class Carriers:
             is_current=lambda: self._roster.notifier(config.name) is notifier,
         )
         await deliver(self._bus, config.name, deliverer, concurrency, self._lease, self._bury)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from tocsin_events import bus
+from tocsin_events.ending import end_all
 from tocsin_events.instant import SECOND
 from tocsin_notifiers import delivery as steps
 from tocsin_notifiers.backoff import Breaker
@@ -103,9 +104,7 @@ class Deliverer:
         """Give the attempts under way a moment to end; one that hangs is cut short, and made again later."""
         if self._attempts:
             _, hanging = await asyncio.wait(self._attempts, timeout=_DRAIN)
-            for attempt in hanging:
-                attempt.cancel()
-            await asyncio.gather(*hanging, return_exceptions=True)
+            await end_all(hanging, patience=_DRAIN)
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
         self._attempts.discard(attempt)

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from tocsin_events.bus import Bus, BusUnavailable, log_subject
+from tocsin_events.ending import end_all
 from tocsin_events.identity import new_id
 from tocsin_events.instant import to_rfc3339
 from tocsin_server.run_claims import BUS_TROUBLE, Claim, ClaimLost, RunClaims
@@ -98,9 +99,7 @@ class Execution:
         try:
             self._ending = await self._process.wait()
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            await end_all(keepers, patience=2.0)
             await self._lines.put(None)
             await writer
         return await self._judge(self._ending)

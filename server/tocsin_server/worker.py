@@ -23,6 +23,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from tocsin_events.bus import Bus, BusAddress, BusUnavailable, run_subject
+from tocsin_events.ending import end
 from tocsin_events.envelope import encode_event
 from tocsin_events.identity import derived_id, message_key, new_id
 from tocsin_server.run_claims import BUS_TROUBLE, AlreadyEnded, Claim, ClaimLost, HeldByOther, RunClaims
@@ -294,8 +295,7 @@ async def _in_progress(message: Msg, every: float) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 def _now() -> int:

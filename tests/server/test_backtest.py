@@ -66,14 +66,13 @@ def test_a_backtest_tells_what_would_have_fired_and_how_that_differs_from_life(t
         assert len(server.read("events", "ls", "--type", "automation.fired")) == 1
 
 
-def test_a_backtest_of_what_is_wrong_or_unknown_says_so(tmp_path: Path) -> None:
+def test_a_backtest_of_what_is_wrong_or_unknown_says_so(server: ServerProcess, tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
-    with running_server(tmp_path / "data") as server:
-        rules.write_text(RULE.format(name="fine", count=1))
-        unknown = server.cli("backtest", str(rules), "--since", "1h", "--name", "other")
-        assert unknown.returncode == 4
-        assert "'other'" in unknown.stderr
-        rules.write_text("automations: {broken: {when: {evnt: x}}}")
-        broken = server.cli("backtest", str(rules), "--since", "1h")
-        assert broken.returncode == 4
-        assert "rules.yaml:1:" in broken.stderr
+    rules.write_text(RULE.format(name="fine", count=1))
+    unknown = server.cli("backtest", str(rules), "--since", "1h", "--name", "other")
+    assert unknown.returncode == 4
+    assert "'other'" in unknown.stderr
+    rules.write_text("automations: {broken: {when: {evnt: x}}}")
+    broken = server.cli("backtest", str(rules), "--since", "1h")
+    assert broken.returncode == 4
+    assert "rules.yaml:1:" in broken.stderr

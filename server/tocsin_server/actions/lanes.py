@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from tocsin_events.ending import end_all
+
 _Item = TypeVar("_Item")
 _Waiting = tuple[_Item, "asyncio.Future[None]"]
 
@@ -32,10 +34,7 @@ class Lanes(Generic[_Item]):
 
     async def close(self) -> None:
         """Stop at once; who waits is cancelled."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(list(self._tasks.values()), patience=5.0)
 
     async def _run(self, name: str) -> None:
         taken: list[_Waiting[_Item]] = []
