@@ -25,6 +25,11 @@ hypothesis.settings.register_profile("tocsin-ci", derandomize=True, print_blob=T
 hypothesis.settings.load_profile("tocsin-ci" if os.environ.get("CI") else "tocsin")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: a third of the time, tests wait for the processes that they started."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of this session's own, without a database."""
