@@ -66,6 +66,10 @@ class Limits(_Part):
         """Tell whether any of them needs to remember firings."""
         return bool(self.debounce or self.batch or self.cooldown or self.rate or self.concurrency)
 
+    def place(self, key: str) -> str:
+        """Return under which key they remember the firings of a key."""
+        return "" if self.scope == "automation" else key
+
 
 class Match(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A trigger fired for a key: a firing, if the limits let it pass. ``at`` is the clock."""

@@ -51,7 +51,7 @@ class Passage:
         if not rule.remembers:
             self._fire(rule, match, 0, view)
             return
-        place = "" if limits.scope == "automation" else key
+        place = limits.place(key)
         limit = state.touch_limit(rule, place)
         limit.over.pop(key, None)
         outcome, ready = collect(limits, limit, match)
@@ -132,7 +132,7 @@ class Passage:
     def recover(self, rule: Rule, key: str, event: Ref | None, view: EventView | None) -> None:
         """Close the alert of a key because the natural opposite happened, and that of a firing which still waits."""
         self.resolve(rule, key, event, _OPPOSITE, view)
-        place = "" if rule.limits.scope == "automation" else key
+        place = rule.limits.place(key)
         limit = self.state.limits[rule.number].get(place)
         if limit is not None and limit.waits(key):
             self.state.touch_limit(rule, place).over[key] = event
@@ -158,7 +158,7 @@ class Passage:
     def _pass(self, rule: Rule, match: Match, view: EventView | None) -> None:
         """Let a match through what remembers earlier firings: cooldown, rate, concurrency."""
         state, limits = self.state, rule.limits
-        place = "" if limits.scope == "automation" else match.key
+        place = limits.place(match.key)
         limit = state.touch_limit(rule, place)
         outcome, detail = self._held_back(rule, limit)
         if outcome is not None:

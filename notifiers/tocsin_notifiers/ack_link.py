@@ -5,10 +5,6 @@ the signature is HMAC-SHA256 over it with the service's key. It is no secret of 
 acknowledge, in the reader's name, and do nothing else.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tocsin_events.instant import SECOND
+from tocsin_notifiers.signing import Signer, decoded, encoded
 
 GOOD_FOR: Final = 7 * 86_400 * SECOND
 """How long a link works, in microseconds."""
@@ -42,17 +39,15 @@ class AckLinks:
     """Makes and reads the tokens in links. ``keys`` are at least one; the first signs, the others are still known."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or not all(keys):
-            raise ValueError("links can't be signed without a key")
-        self._keys = tuple(keys)
+        self._signer = Signer(keys, b"tocsin ack 1")
 
     def __repr__(self) -> str:
-        return f"AckLinks({len(self._keys)} keys)"
+        return f"AckLinks({self._signer!r})"
 
     def token(self, alert: str, reader: str, *, now: int) -> str:
         """Return the token by which ``reader`` acknowledges an alert; ``now`` is in microseconds."""
         what = msgspec.json.encode([alert, reader, (now + GOOD_FOR) // SECOND])
-        return f"{_encoded(what)}.{_encoded(_signature(self._keys[0], what))}"
+        return f"{encoded(what)}.{encoded(self._signer.sign(what))}"
 
     def read(self, token: str, *, now: int) -> Ack:
         """Return what a token says.
@@ -66,24 +61,12 @@ class AckLinks:
             raise InvalidLink("it is too long")
         written, _, signature = token.partition(".")
         try:
-            what, given = _decoded(written), _decoded(signature)
-        except (binascii.Error, ValueError) as problem:
+            what, given = decoded(written), decoded(signature)
+        except ValueError as problem:
             raise InvalidLink("it is damaged") from problem
-        if not any(hmac.compare_digest(_signature(key, what), given) for key in self._keys):
+        if not self._signer.knows(what, given):
             raise InvalidLink("its signature is not ours")
         alert, reader, expires = msgspec.json.decode(what, type=tuple[str, str, int])
         if now >= expires * SECOND:
             raise ExpiredLink("it is older than a week")
         return Ack(alert, reader)
-
-
-def _signature(key: bytes, what: bytes) -> bytes:
-    return hmac.new(key, b"tocsin ack 1\n" + what, hashlib.sha256).digest()
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -5,16 +5,13 @@ service's key. It tells no more than the picture does: no name, no instant. The 
 whoever has the address sees this picture and nothing else, and it stays the same for as long as a message is kept.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 import ipaddress
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from tocsin_notifiers.run_chart import RunChart, read_chart
+from tocsin_notifiers.signing import Signer, decoded, encoded
 
 PATH: Final = "/pictures/"
 _LONGEST: Final = 200
@@ -33,13 +30,11 @@ class PictureLinks:
     """
 
     def __init__(self, keys: Sequence[bytes], base: str = "") -> None:
-        if not keys or not all(keys):
-            raise ValueError("addresses can't be signed without a key")
-        self._keys = tuple(keys)
+        self._signer = Signer(keys, b"tocsin picture 1")
         self._base = base
 
     def __repr__(self) -> str:
-        return f"PictureLinks({len(self._keys)} keys, {self._base!r})"
+        return f"PictureLinks({self._signer!r}, {self._base!r})"
 
     def url(self, chart: RunChart) -> str:
         """Return the address of a chart's picture; empty where nobody outside could load it."""
@@ -48,8 +43,7 @@ class PictureLinks:
     def token(self, chart: RunChart) -> str:
         """Return the part of the address that says what is drawn."""
         written = str(chart)
-        signature = base64.urlsafe_b64encode(_signature(self._keys[0], written)).rstrip(b"=").decode()
-        return f"{written}.{signature}"
+        return f"{written}.{encoded(self._signer.sign(written.encode()))}"
 
     def read(self, token: str) -> RunChart:
         """Return the chart in a token.
@@ -62,10 +56,10 @@ class PictureLinks:
             raise NoPicture("it is too long, or has letters that ours don't have")
         written, _, signature = token.partition(".")
         try:
-            given = base64.b64decode(signature + "=" * (-len(signature) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError) as problem:
+            given = decoded(signature)
+        except ValueError as problem:
             raise NoPicture("it is damaged") from problem
-        if not any(hmac.compare_digest(_signature(key, written), given) for key in self._keys):
+        if not self._signer.knows(written.encode(), given):
             raise NoPicture("its signature is not ours")
         return read_chart(written)
 
@@ -87,7 +81,3 @@ def _is_public(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and host.rpartition(".")[2] not in _INSIDE
-
-
-def _signature(key: bytes, written: str) -> bytes:
-    return hmac.new(key, b"tocsin picture 1\n" + written.encode(), hashlib.sha256).digest()

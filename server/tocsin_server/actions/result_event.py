@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from tocsin_automations.rules import STARTS_A_RUN
 from tocsin_events.bus import event_subject
 from tocsin_events.envelope import encode_event
 from tocsin_events.identity import derived_id, message_key
 from tocsin_events.instant import SECOND
 from tocsin_server.actions.fired import Fired
-from tocsin_server.actions.results import STARTS_A_RUN, ActionOutcome, ActionResult
+from tocsin_server.actions.results import ActionOutcome, ActionResult
 from tocsin_server.outgoing import Message
 
 SOURCE: Final = "/server/actions"

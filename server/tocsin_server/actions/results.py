@@ -9,10 +9,8 @@ from sqlalchemy import JSON, BigInteger, Column, Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import Field, SQLModel
 
+from tocsin_automations.rules import STARTS_A_RUN
 from tocsin_events.upsert import insert_into
-
-STARTS_A_RUN: Final = "run_deployment"
-"""The kind of action that starts a run."""
 
 _MARK: Final = -1
 """The number under which stands by whom a firing was replaced."""

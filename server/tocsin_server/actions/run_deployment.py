@@ -5,10 +5,11 @@ from typing import Any, Final
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tocsin_automations.rules import STARTS_A_RUN
 from tocsin_events.duration import parse_duration
 from tocsin_server.actions.call import ActionFailed, ActionSkipped, Call, Detail, Retry, Write
 from tocsin_server.actions.fields import Duration, Fields, Name, Text
-from tocsin_server.actions.results import STARTS_A_RUN, replacement_of
+from tocsin_server.actions.results import replacement_of
 from tocsin_server.deployments import NoSuchDeployment
 from tocsin_server.parameters import InvalidParameters
 from tocsin_server.runs import RunRequest
