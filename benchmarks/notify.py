@@ -12,14 +12,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import uvloop
 from sqlmodel import SQLModel
 
 from benchmarks.report import Figure
 from tocsin_events.bus import Bus
 from tocsin_events.nats_server import NatsServer
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notification import Notification
 from tocsin_notifiers.notifier import load_kinds
 from tocsin_notifiers.secret import Secrets
@@ -59,13 +59,13 @@ async def _measure() -> list[Figure]:
 
 
 async def _bare(url: str) -> float:
-    async with guarded_client(AddressGuard(allow_private=True)) as http:
+    async with HttpClient(AddressGuard(allow_private=True)) as http:
         places = asyncio.Semaphore(CONCURRENCY)
 
         async def post() -> None:
             async with places:
-                answer: httpx2.Response = await http.post(url, content=b"x" * 900)
-                answer.raise_for_status()
+                answer = await http.request("POST", url, b"x" * 900)
+                assert answer.status == 200
 
         start = time.perf_counter()
         await asyncio.gather(*(post() for _ in range(COUNT)))
@@ -85,11 +85,12 @@ async def _deliver(
         engine = open_engine(f"sqlite:///{folder}/notify.db")
         async with engine.begin() as connection:
             await connection.run_sync(SQLModel.metadata.create_all)
-        async with await Bus.connect(server.address, name="benchmark") as bus:
+        async with (
+            await Bus.connect(server.address, name="benchmark") as bus,
+            HttpClient(AddressGuard(allow_private=True)) as http,
+        ):
             await bus.prepare()
-            service = Notifications(
-                engine, bus, secrets=Secrets({}.__getitem__), guard=AddressGuard(allow_private=True)
-            )
+            service = Notifications(engine, bus, secrets=Secrets({}.__getitem__), http=http)
             service.configure(parse_setup({"notifiers": notifiers}, load_kinds()))
             running = asyncio.create_task(service.run())
             start = time.perf_counter()

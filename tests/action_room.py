@@ -11,7 +11,8 @@ from tocsin_events.bus import Bus
 from tocsin_events.envelope import encode_event
 from tocsin_events.instant import parse_rfc3339
 from tocsin_events.view import EventView
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notification import Notification
 from tocsin_server.actions.call import Kind, Services, load_kinds
 from tocsin_server.actions.fired import Links, read_fired
@@ -106,7 +107,7 @@ async def open_room(
 ) -> AsyncIterator[Room]:
     async with open_rooms(url, bus) as rooms:
         desk = Desk()
-        async with guarded_client(AddressGuard(allow_private=allow_private)) as http:
+        async with HttpClient(AddressGuard(allow_private=allow_private)) as http:
             services = Services(
                 deployments=rooms.deployments, runs=rooms.runs, notifications=desk, outgoing=rooms.outgoing,
                 secrets=Vault(), http=http, client=bus.client,

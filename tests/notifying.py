@@ -16,6 +16,7 @@ from tocsin_events.view import EventView
 from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.default_message import Pages
 from tocsin_notifiers.delivery import Delivery
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notification import AlertRef, Notification
 from tocsin_notifiers.notifier import load_kinds
 from tocsin_notifiers.secret import Secrets
@@ -52,8 +53,14 @@ async def make_engine(url: str) -> AsyncEngine:
 
 
 def make_service(
-    engine: AsyncEngine, bus: Bus, notifiers: dict[str, Any], *, allow_private: bool = True, **sections: Any
+    engine: AsyncEngine,
+    bus: Bus,
+    notifiers: dict[str, Any],
+    *,
+    http: HttpClient | None = None,
+    **sections: Any,
 ) -> Notifications:
+    """Return a service; whoever lets it send over HTTP gives it a client, and closes that."""
     options = {
         name: sections.pop(name) for name in ("clock", "write", "lease", "pictures") if name in sections
     }
@@ -61,7 +68,7 @@ def make_service(
         engine,
         bus,
         secrets=Secrets(SECRETS.__getitem__),
-        guard=AddressGuard(allow_private=allow_private),
+        http=http or HttpClient(AddressGuard(allow_private=True)),
         pages=Pages("http://tocsin.example"),
         **options,
     )

@@ -2,21 +2,15 @@
 
 A user who may define a webhook must not reach what only the server can: its own loopback, the private network,
 the cloud's metadata service. Names are looked up once and the connection goes to the very address that was judged,
-so that a second look-up can't give another (DNS rebinding); redirects pass the same gate, as does every form in
-which an address can be written (octal, decimal, IPv4 inside IPv6).
+so that a second look-up can't give another (DNS rebinding), in whatever form an address is written (octal, decimal,
+IPv4 inside IPv6).
 """
 
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import Iterable
-from typing import Any, Final
-
-import httpx2
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError
-
-from tocsin_notifiers.connections import SpreadTransport
+from typing import Final
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
@@ -24,8 +18,13 @@ _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class AddressRefused(ConnectError):  # noqa: N818 - it names what happened
+class AddressRefused(OSError):  # noqa: N818 - it names what happened
     """An outgoing request was refused because of where it would have gone."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"{where} leads to a private address; list its network in the server's settings to allow it"
+        )
 
 
 class AddressGuard:
@@ -50,20 +49,19 @@ class AddressGuard:
         """Return the addresses of a host, all of them judged.
 
         Raises:
-            AddressRefused: the host has no address, or one that may not be reached.
+            AddressRefused: one of them may not be reached.
+            OSError: the host has no address.
 
         """
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as problem:
-            raise ConnectError(f"{host} has no address: {problem}") from problem
+            raise OSError(f"{host} has no address: {problem}") from problem
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         # One private address among public ones is refused as a whole: a client may pick any of them.
         if not all(self.permits(address) for address in addresses):
-            raise AddressRefused(
-                f"{host} leads to a private address; list its network in the server's settings to allow it"
-            )
+            raise AddressRefused(host)
         return addresses
 
 
@@ -85,57 +83,3 @@ def unwrap(ip: Address) -> Address:
 def is_public(ip: Address) -> bool:
     """Tell whether an address belongs to the public internet."""
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip in _SHARED)
-
-
-class GuardedBackend(AsyncNetworkBackend):
-    """Opens connections only to addresses that a guard permits."""
-
-    def __init__(self, guard: AddressGuard) -> None:
-        self._guard = guard
-        self._network = AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the interface's own
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> AsyncNetworkStream:
-        """Connect to the first judged address of a host that answers."""
-        problem: Exception | None = None
-        for address in await self._guard.resolve(host, port):
-            try:
-                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
-            except ConnectError as failed:
-                problem = failed
-        raise problem or ConnectError(f"{host} has no address")
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - the interface's own
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the interface's own
-    ) -> AsyncNetworkStream:
-        """Refuse: no user names a socket file."""
-        raise AddressRefused(f"{path}: requests to socket files are refused")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-
-def refusal_in(problem: BaseException) -> AddressRefused | None:
-    """Return the guard's refusal behind an HTTP client's error, if that is what it was."""
-    cause: BaseException | None = problem
-    while cause is not None and not isinstance(cause, AddressRefused):
-        cause = cause.__cause__ or cause.__context__
-    return cause
-
-
-def guarded_client(
-    guard: AddressGuard, *, connections: int = 512, verify: ssl.SSLContext | bool = True
-) -> httpx2.AsyncClient:
-    """Return an HTTP client whose every connection, redirects included, passes the guard; proxies are not used."""
-    transport = SpreadTransport(GuardedBackend(guard), connections=connections, verify=verify)
-    return httpx2.AsyncClient(transport=transport, trust_env=False)

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-import httpx2
-
 from tocsin_events.instant import SECOND, to_micros
-from tocsin_notifiers.address_guard import refusal_in
+from tocsin_notifiers.http_client import HttpAnswer, HttpClient, NoAnswer, Unsendable
 from tocsin_notifiers.notifier import SEND_TIMEOUT, Rejected, Retry
 
 _LATER: Final = (408, 409, 423, 425, 429)
@@ -16,8 +14,8 @@ _ANSWER_CHARACTERS: Final = 500
 
 
 async def post(
-    http: httpx2.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, clock: int
-) -> httpx2.Response:
+    http: HttpClient, url: str, body: bytes, headers: Mapping[str, str], *, clock: int
+) -> HttpAnswer:
     """Post a body and return a 2xx answer.
 
     ``clock`` is now, in microseconds, for a ``Retry-After`` that is a date.
@@ -28,19 +26,12 @@ async def post(
 
     """
     try:
-        answer = await http.post(
-            url, content=body, headers=dict(headers), timeout=SEND_TIMEOUT * 0.9, follow_redirects=False
-        )
-    except httpx2.InvalidURL as problem:
-        raise Rejected(f"the address is no URL: {problem}") from problem
-    except httpx2.UnsupportedProtocol as problem:
-        raise Rejected("the address must begin with https:// or http://") from problem
-    except httpx2.HTTPError as problem:
-        refusal = refusal_in(problem)
-        if refusal is not None:
-            raise Rejected(str(refusal)) from problem
-        raise Retry(f"{type(problem).__name__}: {problem}".rstrip(": ")) from problem
-    judge(answer.status_code, answer.headers, answer.text, clock=clock)
+        answer = await http.request("POST", url, body, headers, within=SEND_TIMEOUT * 0.9)
+    except Unsendable as problem:
+        raise Rejected(str(problem)) from problem
+    except NoAnswer as problem:
+        raise Retry(str(problem)) from problem
+    judge(answer.status, answer.headers, answer.text, clock=clock)
     return answer
 
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Final, Protocol
 
-import httpx2
 from pydantic import BaseModel
 
 from tocsin_events.instant import SECOND
 from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.secret import Secrets
 
@@ -69,7 +69,7 @@ class Outside:
     line on the service's console; ``inbox`` keeps messages in the product itself.
     """
 
-    http: httpx2.AsyncClient
+    http: HttpClient
     secrets: Secrets
     guard: AddressGuard
     clock: Callable[[], int]

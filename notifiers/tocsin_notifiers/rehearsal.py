@@ -4,7 +4,6 @@ It is the office that the service runs on, so what a rehearsal says is what woul
 instant at which it would be handed over.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 from sqlmodel import SQLModel
 
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.alert import Acknowledge, Alert, End
 from tocsin_notifiers.default_message import Pages
 from tocsin_notifiers.delivery import Delivery
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.inbox_store import InboxStore
 from tocsin_notifiers.ledger import delivery_of
 from tocsin_notifiers.notification import Notification, Status
@@ -136,9 +136,7 @@ async def rehearsal(
     try:
         async with engine.begin() as connection:
             await connection.run_sync(SQLModel.metadata.create_all, tables=_TABLES)
-        # Nothing is sent, so there is nobody to trust, and nothing to connect.
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        async with guarded_client(AddressGuard(), connections=1, verify=nobody) as http:
+        async with HttpClient(AddressGuard()) as http:
             outside = Outside(
                 http, Secrets(str), AddressGuard(), lambda: at, lambda _: None, InboxStore(engine)
             )

@@ -16,7 +16,6 @@ from tocsin_events.bus import Bus, BusUnavailable, Work, event_subject
 from tocsin_events.ending import run_together
 from tocsin_events.identity import derived_id
 from tocsin_notifiers import silences, ways
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
 from tocsin_notifiers.alert import Acknowledge, Alert, Change, End, Entry
 from tocsin_notifiers.alerts import Alerts
 from tocsin_notifiers.announcer import Announcer
@@ -24,6 +23,7 @@ from tocsin_notifiers.carriers import Carriers
 from tocsin_notifiers.default_message import Pages
 from tocsin_notifiers.delivery import LEASE, Delivery
 from tocsin_notifiers.gone import GoneTargets
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.inbox_store import InboxStore
 from tocsin_notifiers.ledger import Ledger
 from tocsin_notifiers.message import Message
@@ -66,7 +66,7 @@ class AlertStory:
 class Notifications:
     """Takes notifications and sees them delivered.
 
-    ``secrets`` reveals named secrets, ``guard`` judges addresses, ``pages`` knows the product's own, ``pictures``
+    ``secrets`` reveals named secrets, ``http`` reaches them (its owner closes it), ``pages`` knows the product's own, ``pictures``
     draws the last runs, ``write`` is the console. ``lease`` (microseconds, longer than an attempt) is how long a dead process keeps its deliveries. `configure` says who can be told, `run` does the work until it is cancelled.
     """
 
@@ -76,7 +76,7 @@ class Notifications:
         bus: Bus,
         *,
         secrets: Secrets,
-        guard: AddressGuard | None = None,
+        http: HttpClient,
         pages: Pages | None = None,
         pictures: Pictures | None = None,
         kinds: Mapping[str, Any] | None = None,
@@ -92,9 +92,7 @@ class Notifications:
         self.silences = silences.Silences(engine)
         self.deliveries = Ledger(engine, clock, lease=lease)
         self._pictures = pictures or Pictures(NoHistory())
-        guard = guard or AddressGuard()
-        self._http = guarded_client(guard)
-        outside = Outside(self._http, secrets, guard, clock, write, self.inbox)
+        outside = Outside(http, secrets, http.guard, clock, write, self.inbox)
         self._roster = Roster(load_kinds() if kinds is None else kinds, outside)
         self._office = Office(engine, self._roster, Renderer(pages or Pages()), clock)
         self._announcer = Announcer(engine, bus, self.deliveries, clock)
@@ -267,10 +265,6 @@ class Notifications:
     async def run(self) -> None:
         """Keep alerts, move what is held, and deliver, until cancelled."""
         await run_together(self._keep_alerts(), self._tick(), self._sweeper.run(), self._carriers.run())
-
-    async def aclose(self) -> None:
-        """Close the connections to services. `run` may be called again until then."""
-        await self._http.aclose()
 
     async def _keep_alerts(self) -> None:
         await self._bus.consume(

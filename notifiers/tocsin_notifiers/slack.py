@@ -165,7 +165,7 @@ class Slack:
             clock=self._outside.clock(),
         )
         try:
-            said = msgspec.json.decode(answer.content)
+            said = msgspec.json.decode(answer.body)
         except msgspec.DecodeError as problem:
             raise Retry("Slack's answer is not JSON") from problem
         return said if isinstance(said, dict) else {}

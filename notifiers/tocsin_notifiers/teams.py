@@ -70,7 +70,7 @@ class Teams:
             {"content-type": "application/json"},
             clock=self._outside.clock(),
         )
-        return Receipt(target=message.target, answer=f"HTTP {answer.status_code} {shown(answer.text)}")
+        return Receipt(target=message.target, answer=f"HTTP {answer.status} {shown(answer.text)}")
 
     def preview(self, message: Message) -> dict[str, Any]:
         """Return the JSON that would be posted."""

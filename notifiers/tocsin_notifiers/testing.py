@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.lookup import LooksUp
 from tocsin_notifiers.message import Fact, Link, Message, Receipt
 from tocsin_notifiers.notification import AlertRef, Severity, Status
@@ -84,7 +85,7 @@ class NotifierContract:
         """Give what a notifier may use, with private addresses allowed and one secret: ``name`` is ``value of name``."""
         guard = AddressGuard(allow_private=True)
         lines: list[str] = []
-        async with guarded_client(guard) as http:
+        async with HttpClient(guard) as http:
             secrets = Secrets(lambda name: f"value of {name}")
             yield Outside(http, secrets, guard, lambda: time.time_ns() // 1000, lines.append, MemoryInbox())
 

@@ -56,7 +56,7 @@ class Webhook:
             headers |= sign(self._key, message.id, now, body)
         answer = await post(self._outside.http, self._url, body, headers, clock=now)
         return Receipt(
-            target=message.target, id=message.id, answer=f"HTTP {answer.status_code} {shown(answer.text)}"
+            target=message.target, id=message.id, answer=f"HTTP {answer.status} {shown(answer.text)}"
         )
 
     def preview(self, message: Message) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _TALKATIVE = (
     "sqlalchemy",
     "aiosqlite",
     "asyncio",
+    "aiohttp",
     "httpx2",
     "httpcore2",
 )

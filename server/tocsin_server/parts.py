@@ -10,6 +10,7 @@ from tocsin_events.bus import Bus
 from tocsin_events.dead_letters import DeadLetters
 from tocsin_events.store import EventStore
 from tocsin_notifiers.ack_link import AckLinks
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.picture_link import PictureLinks
 from tocsin_notifiers.service import Notifications
 from tocsin_server.access import Access, Audit
@@ -43,6 +44,7 @@ class Parts:
     deployments: Deployments
     runs: Runs
     config: Configurations
+    http: HttpClient
     notifications: Notifications
     ack_links: AckLinks
     picture_links: PictureLinks

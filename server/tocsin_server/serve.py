@@ -24,6 +24,7 @@ from tocsin_events.store import EventStore
 from tocsin_notifiers.ack_link import AckLinks
 from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.default_message import Pages
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.picture_link import PictureLinks, public_base
 from tocsin_notifiers.pictures import Pictures
 from tocsin_notifiers.secret import Secrets
@@ -87,7 +88,7 @@ async def serve(loaded: LoadedSettings, ready: Callable[[Ready], None], *, accep
         events = EventStore(engine)
         bus = await connect_bus(stack, settings, access.service, events)
         parts = _parts(loaded, url, engine, bus, events, access=access, accept_gap=accept_gap)
-        stack.push_async_callback(parts.notifications.aclose)
+        stack.push_async_callback(parts.http.aclose)
         await _admit(parts)
         async with _running(parts, listener, settings):
             stack.enter_context(state_files(settings, url, access))
@@ -119,11 +120,12 @@ def _parts(
     ack_links = AckLinks(signing)
     picture_links = PictureLinks(signing, public_base(settings.server.public_url))
     known = KnownSecrets()
+    http = HttpClient(AddressGuard(allow_private=settings.actions.allow_private_addresses))
     notifications = Notifications(
         engine,
         bus,
         secrets=Secrets(known.look_up),
-        guard=AddressGuard(allow_private=settings.actions.allow_private_addresses),
+        http=http,
         pages=Pages((settings.server.public_url or url).rstrip("/"), ack_links),
         pictures=Pictures(LastRuns(engine), picture_links),
         write=partial(print, file=sys.stderr),
@@ -149,6 +151,7 @@ def _parts(
         deployments=deployments,
         runs=Runs(engine, outgoing, deployments, Cancellations(bus)),
         config=config,
+        http=http,
         notifications=notifications,
         ack_links=ack_links,
         picture_links=picture_links,

@@ -74,19 +74,17 @@ async def _notifier_setup(parts: Parts) -> Service:
 
 
 async def _actions(parts: Parts) -> Service:
-    from tocsin_notifiers.address_guard import AddressGuard, guarded_client
     from tocsin_server.actions.call import Services, load_kinds
     from tocsin_server.actions.fired import Links
     from tocsin_server.actions.runner import ActionRunner
 
-    guard = AddressGuard(allow_private=parts.settings.actions.allow_private_addresses)
     services = Services(
         deployments=parts.deployments,
         runs=parts.runs,
         notifications=parts.notifications,
         outgoing=parts.outgoing,
         secrets=parts.vault,
-        http=guarded_client(guard),
+        http=parts.http,
         client=parts.bus.client,
     )
     return ActionRunner(

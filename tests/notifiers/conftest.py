@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from notifying import make_engine, make_service
 from tocsin_events.bus import Bus
 from tocsin_events.ending import end
+from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.service import Notifications
 
 
@@ -30,13 +32,15 @@ def serving(engine: AsyncEngine, bus: Bus) -> Callable[..., Any]:
     """Run the service with what is written under ``notifiers:`` (and other sections)."""
 
     @asynccontextmanager
-    async def run(notifiers: dict[str, Any], **rest: Any) -> AsyncIterator[Notifications]:
-        service = make_service(engine, bus, notifiers, **rest)
-        task = asyncio.create_task(service.run())
-        try:
-            yield service
-        finally:
-            await end(task)
-            await service.aclose()
+    async def run(
+        notifiers: dict[str, Any], *, allow_private: bool = True, **rest: Any
+    ) -> AsyncIterator[Notifications]:
+        async with HttpClient(AddressGuard(allow_private=allow_private)) as http:
+            service = make_service(engine, bus, notifiers, http=http, **rest)
+            task = asyncio.create_task(service.run())
+            try:
+                yield service
+            finally:
+                await end(task)
 
     return run

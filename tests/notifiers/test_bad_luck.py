@@ -12,7 +12,9 @@ from notifying import delivered, events_of, finished, make_engine, make_service,
 from receivers import Answer, receiver
 from tocsin_events.dead_letters import DeadLetter, DeadLetters
 from tocsin_events.ending import end
+from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.backoff import LONGEST, Breaker, wait_after
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notifier import load_kinds
 from tocsin_notifiers.setup import parse_setup
 from tocsin_notifiers.store import GONE_TARGETS
@@ -256,8 +258,9 @@ async def test_a_template_that_fails_leaves_the_default_text_and_says_so(serving
 @pytest.mark.postgres
 async def test_it_all_works_on_postgresql(bus, postgres_url):
     engine = await make_engine(postgres_url.replace("postgresql://", "postgresql+asyncpg://"))
-    async with receiver() as hook:
-        service = make_service(engine, bus, {"hook": {"webhook": {"url": hook.url}, "remind": "1h"}})
+    async with receiver() as hook, HttpClient(AddressGuard(allow_private=True)) as http:
+        hooked = {"hook": {"webhook": {"url": hook.url}, "remind": "1h"}}
+        service = make_service(engine, bus, hooked, http=http)
         running = asyncio.create_task(service.run())
         await asyncio.gather(
             *(service.submit(notification(f"n{number}", alert=f"a{number}")) for number in range(20))

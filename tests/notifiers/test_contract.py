@@ -9,11 +9,12 @@ from receivers import Answer, receiver
 from slack_receiver import Slack as SlackThere
 from slack_receiver import shown
 from tls import certificate
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.apprise import Apprise, AppriseConfig
 from tocsin_notifiers.console import Console, ConsoleConfig
 from tocsin_notifiers.email import Email
 from tocsin_notifiers.file import File, FileConfig
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.inbox import Inbox, InboxConfig
 from tocsin_notifiers.notifier import Outside, load_kinds
 from tocsin_notifiers.slack import Slack, SlackConfig
@@ -70,7 +71,7 @@ class TestTeams(NotifierContract):
             return Answer(202, b"")
 
         guard = AddressGuard(allow_private=True)
-        async with receiver(answer, tls=server) as hook, guarded_client(guard, verify=client) as http:
+        async with receiver(answer, tls=server) as hook, HttpClient(guard, tls=client) as http:
             secure = Outside(http, outside.secrets, guard, outside.clock, outside.write, outside.inbox)
             texts = there(hook, lambda body: json.dumps(body, ensure_ascii=False))
             yield Made(

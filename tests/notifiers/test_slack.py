@@ -12,7 +12,8 @@ from messages import HOSTILE, any_message, message
 from notifying import NOON, SECRETS, delivered, finished, notification, until
 from receivers import Answer, receiver
 from slack_receiver import Slack, complaints_about, shown
-from tocsin_notifiers.address_guard import AddressGuard, guarded_client
+from tocsin_notifiers.address_guard import AddressGuard
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notification import Status
 from tocsin_notifiers.notifier import Outside
 from tocsin_notifiers.press import Forged
@@ -160,7 +161,7 @@ async def _all_delivered(service, count):
 @pytest.fixture
 async def outside():
     guard = AddressGuard(allow_private=True)
-    async with guarded_client(guard) as http:
+    async with HttpClient(guard) as http:
         yield Outside(
             http, Secrets(SECRETS.__getitem__), guard, lambda: NOON, lambda line: None, MemoryInbox()
         )

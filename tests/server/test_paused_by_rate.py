@@ -118,7 +118,6 @@ async def at_work(room: Room, bus: Bus, service: Notifications) -> AsyncIterator
     finally:
         for task in tasks:
             await end(task)
-        await service.aclose()
 
 
 async def emit(bus: Bus, type_: str, id_: str, payload: object = None) -> None:

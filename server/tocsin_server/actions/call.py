@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-import httpx2
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_events.instant import SECOND
 from tocsin_events.view import EventView
+from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.notification import Notification
 from tocsin_server.deployments import Deployments, Origin
 from tocsin_server.outgoing import Message, Outgoing
@@ -110,7 +110,7 @@ class Services:
     notifications: Notifications
     outgoing: Outgoing
     secrets: Secrets
-    http: httpx2.AsyncClient
+    http: HttpClient
     client: Any
     """The NATS client, for subjects that are not ours."""
 

@@ -3,19 +3,16 @@
 import time
 from typing import Any, Final, Literal
 
-import httpx2
 import msgspec
 from pydantic import Field
 
-from tocsin_notifiers.address_guard import refusal_in
 from tocsin_notifiers.http_answer import judge, shown
+from tocsin_notifiers.http_client import NoAnswer, Unsendable
 from tocsin_notifiers.notifier import Rejected
 from tocsin_notifiers.notifier import Retry as Later
 from tocsin_notifiers.webhook import host_of, key_of, sign
 from tocsin_server.actions.call import ActionFailed, Call, Done, Retry
 from tocsin_server.actions.fields import Fields, Text
-
-_ANSWER_BYTES: Final = 64 * 1024
 
 
 class SecretName(Fields):
@@ -54,14 +51,18 @@ class CallWebhook:
         }
         if args.secret is not None:
             headers |= await _signature(args.secret, call, body)
-        answer, text = await _send(call.services.http, args.method, url, body, headers)
         try:
-            judge(answer.status_code, answer.headers, text, clock=call.now)
+            answer = await call.services.http.request(args.method, url, body, headers)
+            judge(answer.status, answer.headers, answer.text, clock=call.now)
+        except NoAnswer as problem:
+            raise ActionFailed(str(problem), again=True) from problem
+        except Unsendable as problem:
+            raise ActionFailed(str(problem)) from problem
         except Later as problem:
             raise ActionFailed(problem.reason, again=True, after=problem.after) from problem
         except Rejected as problem:
             raise ActionFailed(problem.reason) from problem
-        return Done({"status": answer.status_code, "host": host_of(url), "answer": shown(text)})
+        return Done({"status": answer.status, "host": host_of(url), "answer": shown(answer.text)})
 
 
 def _body(args: CallWebhookFields, call: Call) -> bytes:
@@ -93,29 +94,6 @@ async def _signature(secret: SecretName, call: Call, body: bytes) -> dict[str, s
         raise ActionFailed(problem.reason) from problem
     # Signed anew at each attempt: receivers refuse a timestamp that is minutes old.
     return sign(key, call.key, time.time_ns() // 1000, body)
-
-
-async def _send(
-    http: httpx2.AsyncClient, method: str, url: str, body: bytes, headers: dict[str, str]
-) -> tuple[httpx2.Response, str]:
-    """Send a request and return the answer with the beginning of its body."""
-    try:
-        async with http.stream(
-            method, url, content=body, headers=headers, timeout=None, follow_redirects=False
-        ) as answer:
-            text = b""
-            async for part in answer.aiter_bytes():
-                text += part
-                if len(text) >= _ANSWER_BYTES:
-                    break
-            return answer, text[:_ANSWER_BYTES].decode(errors="replace")
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError) as problem:
-        raise ActionFailed("the address is no URL: it begins with https:// or http://") from problem
-    except httpx2.HTTPError as problem:
-        refusal = refusal_in(problem)
-        if refusal is not None:
-            raise ActionFailed(str(refusal)) from problem
-        raise ActionFailed(f"{type(problem).__name__}: {problem}".rstrip(": "), again=True) from problem
 
 
 kind: Final = CallWebhook()
