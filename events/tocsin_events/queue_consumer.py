@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
-from tocsin_events.ending import end_all
+from tocsin_events.ending import end, end_all
 from tocsin_events.pull import Pull, arrival
 
 _log = logging.getLogger(__name__)
@@ -93,10 +93,11 @@ class QueueConsumer:
         self._stream, self._durable, self._subjects = stream, durable, list(subjects)
         self._handler, self._terms = handler, terms
         self._pull: Pull | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Msg] = {}
 
     async def run(self) -> None:
         """Work until cancelled; then the handlers that are running are cancelled, and their messages come again."""
+        alive = asyncio.create_task(self._keep_alive(), name=f"{self._durable}-alive")
         try:
             while True:
                 pull = await self._ready()
@@ -104,13 +105,16 @@ class QueueConsumer:
                     continue
                 for message in await pull.take(5.0):
                     task = asyncio.create_task(self._work(message), name=f"{self._durable}")
-                    self._tasks.add(task)
+                    self._tasks[task] = message
                     task.add_done_callback(self._done)
         finally:
-            # First the ear, then the handlers: what they give back must not be sent to us once more.
-            if self._pull is not None:
-                await self._pull.close()
-            await end_all(tuple(self._tasks), patience=None)
+            try:
+                # First the ear, then the handlers: what they give back must not be sent to us once more.
+                if self._pull is not None:
+                    await self._pull.close()
+                await end_all(tuple(self._tasks), patience=None)
+            finally:
+                await end(alive)
 
     def connection_changed(self) -> None:
         """Ask anew: the connection was lost or is back."""
@@ -118,7 +122,7 @@ class QueueConsumer:
             self._pull.lose("the connection changed")
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if self._pull is not None:
             self._pull.wake()
 
@@ -175,7 +179,6 @@ class QueueConsumer:
             received=arrival(message.reply),
         )
         limit = self._terms.max_deliver
-        keep_alive = asyncio.create_task(self._keep_alive(message))
         try:
             if limit is not None and work.attempt > 2 * limit:
                 # Attempts that a stop of the service cut short do not count as failures; a message that kills its
@@ -197,8 +200,6 @@ class QueueConsumer:
                 "%s could not work on message %d of %s", self._durable, work.sequence, self._stream
             )
             await self._fail(message, work, problem, min(2.0 ** (work.attempt - 1), _LONGEST_DELAY))
-        finally:
-            keep_alive.cancel()
 
     async def _fail(self, message: Msg, work: Work, problem: Exception, delay: float) -> None:
         limit = self._terms.max_deliver
@@ -219,10 +220,13 @@ class QueueConsumer:
             return
         await self._answer(message.term())
 
-    async def _keep_alive(self, message: Msg) -> None:
+    async def _keep_alive(self) -> None:
+        """Say of every message under way that it is, often enough that none is sent to anybody else."""
         while True:
             await asyncio.sleep(self._terms.ack_wait / 3)
-            await self._answer(message.in_progress())
+            for task, message in tuple(self._tasks.items()):
+                if not task.done():
+                    await self._answer(message.in_progress())
 
     async def _answer(self, sending: Awaitable[None]) -> None:
         """Send an acknowledgement; one that is lost only makes the message come again."""

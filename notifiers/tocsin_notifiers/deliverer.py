@@ -63,6 +63,7 @@ class Deliverer:
     ) -> None:
         self._name = name
         self._notifier = notifier
+        self._asks = notifier if isinstance(notifier, LooksUp) else None
         self._ledger = ledger
         self._secrets = secrets
         self._clock = clock
@@ -190,9 +191,9 @@ class Deliverer:
 
     async def _taken_before(self, delivery: Delivery, previous: Receipt | None) -> Receipt | None:
         """Return the receipt of an earlier attempt that was taken though nobody noted it, where the service can be asked."""
-        if not isinstance(self._notifier, LooksUp) or not steps.may_have_arrived(delivery):
+        if self._asks is None or not steps.may_have_arrived(delivery):
             return None
-        return await self._notifier.find(delivery.message, previous, steps.first_attempt(delivery))
+        return await self._asks.find(delivery.message, previous, steps.first_attempt(delivery))
 
     async def _send(self, message: Message, previous: Receipt | None) -> Receipt:
         """Send a message with its picture; without, where it is refused with it (Slack does, when it can't load one)."""
