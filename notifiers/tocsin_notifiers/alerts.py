@@ -1,4 +1,8 @@
-"""Alerts in SQL: each change applied once, with its line of history."""
+"""Alerts in SQL: each change applied once, with its line of history.
+
+What strangers wrote is kept as plain text: PostgreSQL takes no text with a null character, so one in a name would keep
+an alert from everybody.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tocsin_notifiers.alert import Alert, AlertState, Change, Entry, Step, advance, open_alert
 from tocsin_notifiers.notification import Severity
+from tocsin_notifiers.plain_text import plain_text
 from tocsin_notifiers.store import ALERTS, ENTRIES, insert_new
 
 
@@ -168,8 +173,8 @@ async def _write(connection: AsyncConnection, alert: str, entry: Entry) -> bool:
             cause=entry.cause,
             step=str(entry.step),
             at=entry.at,
-            by=entry.by,
-            detail=entry.detail,
+            by=plain_text(entry.by),
+            detail=plain_text(entry.detail),
             announced=False,
         )
     )
@@ -185,11 +190,11 @@ def _columns(alert: Alert) -> dict[str, Any]:
         "state": str(alert.state),
         "count": alert.count,
         "severity": str(alert.severity),
-        "title": alert.title,
+        "title": plain_text(alert.title),
         "labels": dict(alert.labels),
-        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_by": plain_text(alert.acknowledged_by),
         "acknowledged_at": alert.acknowledged_at,
         "escalated": alert.escalated,
         "ended": alert.ended,
-        "reason": alert.reason,
+        "reason": plain_text(alert.reason),
     }

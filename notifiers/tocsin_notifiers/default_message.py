@@ -10,11 +10,14 @@ from tocsin_notifiers.ack_link import AckLinks
 from tocsin_notifiers.markdown import fenced, literal
 from tocsin_notifiers.message import Fact, FollowUp, Link, Message, RunsOf
 from tocsin_notifiers.notification import Notification, Status
+from tocsin_notifiers.plain_text import one_line, plain_text
 
 _ERROR_LINES: Final = 12
 _ERROR_CHARACTERS: Final = 1_500
 _TITLE_CHARACTERS: Final = 250
 _RESOLVED: Final = "Resolved: "
+_SAYS_NOTHING: Final = frozenset({"", "an event matched"})
+"""Reasons of a firing that its title says better."""
 # Related resources that say where it happened, in the order in which they are shown.
 _PLACES: Final = (
     ("deployment", "Deployment"),
@@ -73,12 +76,12 @@ def make_message(
     The texts of the notification win over the default ones. ``note`` is a line in front of the body that says why
     it comes (a reminder, who acknowledged).
     """
-    body = default_body(notification) if notification.body is None else notification.body
+    body = default_body(notification) if notification.body is None else plain_text(notification.body)
     return Message(
         id=id,
         target=target,
         title=title_of(notification),
-        body=f"{note}\n\n{body}" if note and body else note or body,
+        body="\n\n".join(part for part in (plain_text(note), body) if part),
         severity=notification.severity,
         status=notification.status,
         fields=facts(notification),
@@ -95,19 +98,18 @@ def make_message(
 
 
 def title_of(notification: Notification) -> str:
-    """Return the title, in one line: the one asked for, or what happened to what, and how often."""
-    title = notification.title or default_title(notification)
-    title = " ".join(title.split())
+    """Return the title, in one line: the one asked for, or what happened to what, and how often; never an empty one."""
+    title = one_line(notification.title or "") or default_title(notification)
     prefix = {Status.RESOLVED: _RESOLVED, Status.ACKNOWLEDGED: "Acknowledged: "}.get(notification.status, "")
     return _shorten(prefix + title, _TITLE_CHARACTERS)
 
 
 def default_title(notification: Notification) -> str:
-    """Return what happened to what, and how often: ``nightly failed 3 times``."""
+    """Return what happened to what, and how often, in one line: ``nightly failed 3 times``."""
     event = _mapping(notification.firing.get("event"))
-    subject = _subject(event)
+    subject = one_line(_subject(event))
     if not subject:
-        return _description(notification.firing) or notification.automation or "Notification"
+        return one_line(_description(notification.firing)) or notification.automation or "Notification"
     happened = str(event.get("type", "")).rpartition(".")[2].replace("-", " ").replace("_", " ")
     return f"{subject} {happened}{_times(_count(notification))}"
 
@@ -118,9 +120,7 @@ def default_body(notification: Notification) -> str:
     parts = []
     if notification.status is Status.RESOLVED:
         parts.append(_resolved_after(notification))
-    description = _description(firing)
-    if description:
-        parts.append(literal(description))
+    parts.append(literal(plain_text(_description(firing))))
     if notification.status is not Status.RESOLVED:
         parts.extend(_what_went_wrong(_mapping(_mapping(firing.get("event")).get("data"))))
     return "\n\n".join(part for part in parts if part)
@@ -133,7 +133,7 @@ def facts(notification: Notification) -> tuple[Fact, ...]:
     for kind, label in _PLACES:
         name = _name_of_kind(event, kind)
         if name:
-            found.append(Fact(name=label, value=name))
+            found.append(Fact(name=label, value=one_line(name)))
     since = _since(notification)
     if since is not None:
         found.append(Fact(name="Since", value=f"{from_micros(since):%Y-%m-%d %H:%M:%S} UTC"))
@@ -144,8 +144,8 @@ def facts(notification: Notification) -> tuple[Fact, ...]:
     if isinstance(suppressed, int) and suppressed > 0:
         found.append(Fact(name="Held back before", value=str(suppressed)))
     because = notification.firing.get("reason")
-    if isinstance(because, str) and because and notification.status is Status.FIRING:
-        found.append(Fact(name="Because", value=_shorten(because, 300)))
+    if isinstance(because, str) and because not in _SAYS_NOTHING and notification.status is Status.FIRING:
+        found.append(Fact(name="Because", value=_shorten(one_line(because), 300)))
     if notification.automation:
         found.append(Fact(name="Automation", value=notification.automation))
     return tuple(found)
@@ -171,17 +171,17 @@ def _what_went_wrong(data: Mapping[str, Any]) -> list[str]:
     payload = _mapping(payload)
     error = payload.get("error")
     if isinstance(error, Mapping):
-        named = ": ".join(str(error[name]) for name in ("type", "message") if error.get(name))
-        trace = error.get("traceback")
-        return [f"**{literal(_shorten(named, 500))}**" if named else "", _block(trace)]
-    message = error or payload.get("message") or _mapping(payload.get("state")).get("message")
-    return [_block(message)] if message else []
+        said = [one_line(str(error[name])) for name in ("type", "message") if error.get(name)]
+        named = ": ".join(one for one in said if one)
+        return [f"**{literal(_shorten(named, 500))}**" if named else "", _block(error.get("traceback"))]
+    return [_block(error or payload.get("message") or _mapping(payload.get("state")).get("message"))]
 
 
 def _block(text: Any) -> str:
     if isinstance(text, list):
         text = "\n".join(str(line) for line in text)
-    return fenced(last_lines(str(text))) if text else ""
+    shown = last_lines(plain_text(str(text))) if text else ""
+    return fenced(shown) if shown.strip() else ""
 
 
 def _resolved_after(notification: Notification) -> str:
@@ -230,7 +230,8 @@ def _subject(event: Mapping[str, Any]) -> str:
             name = _name_of_kind(event, kind)
             if name:
                 return name
-    return str(resource.get("name") or resource.get("id") or event.get("subject") or "")
+    called = (resource.get("name"), resource.get("id"), event.get("subject"))
+    return next((str(one) for one in called if one and one_line(str(one))), "")
 
 
 def _name_of_kind(event: Mapping[str, Any], kind: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tocsin_notifiers.plain_text import plain_text
 from tocsin_notifiers.silence import Silence
 from tocsin_notifiers.store import SILENCES
 
@@ -47,6 +48,7 @@ async def active(connection: AsyncConnection, now: int) -> tuple[Silence, ...]:
 async def keep(connection: AsyncConnection, silence: Silence) -> None:
     """Keep a new silence."""
     values = {name: getattr(silence, name) for name in _FIELDS}
+    values |= {name: plain_text(values[name]) for name in ("author", "comment")}
     await connection.execute(insert(SILENCES).values(**values, told=""))
 
 

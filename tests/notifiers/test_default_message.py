@@ -1,0 +1,90 @@
+"""What a message says by itself, whatever strangers call their things."""
+
+import pytest
+from hypothesis import given
+
+from firings import fired
+from messages import texts
+from notifying import NOON, notification
+from tocsin_notifiers import alerts
+from tocsin_notifiers.alert import Alert, End
+from tocsin_notifiers.default_message import Pages, make_message
+from tocsin_notifiers.notification import Notification
+from tocsin_notifiers.plain_text import one_line, plain_text
+
+
+def about(name: object = "pump", *, reason: str = "an event matched", **payload: object) -> Notification:
+    """A notification of an event from outside."""
+    firing = fired()
+    firing["reason"] = reason
+    firing["event"]["data"] = {
+        "resource": {"kind": "thing", "id": "t1", "name": name},
+        "related": [],
+        "payload": payload,
+    }
+    return notification(firing=firing)
+
+
+def made(said: Notification):
+    return make_message(said, id="d1", target="somebody", pages=Pages())
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m and \x1b]8;;https://x\x07link\x1b]8;;\x07", "red and link"),
+        ("a\x00b\x07", "a\ufffdb\ufffd"),
+        ("one\r\ntwo\u2028three\tfour", "one\ntwo\nthree\tfour"),
+        ("invoice\u202egnp.exe", "invoice\ufffdgnp.exe"),
+        ("שלום 👩‍👩‍👧", "שלום 👩‍👩‍👧"),
+        ("\x1b", "\ufffd"),
+        ("half \ud83d", "half \ufffd"),
+    ],
+)
+def test_plain_text_keeps_what_people_read_and_marks_what_would_act(written, shown):
+    assert plain_text(written) == shown
+
+
+@given(texts)
+def test_plain_text_is_done_once(text):
+    assert plain_text(plain_text(text)) == plain_text(text)
+    assert "\n" not in one_line(text)
+
+
+def test_nothing_in_a_message_acts():
+    evil = "a\x00b \x1b[31mred\x1b[0m \u202etxt"
+    told = made(about(evil, error={"type": "E", "message": evil, "traceback": evil}, reason=evil))
+    shown = told.title + told.body + "".join(fact.value for fact in told.fields)
+    assert "a\ufffdb red \ufffdtxt" in told.title
+    assert not set("\x00\x1b\u202e") & set(shown)
+    written = made(about().model_copy(update={"title": evil, "body": f"**{evil}**\n"}))
+    assert not set("\x00\x1b\u202e") & set(written.title + written.body)
+
+
+@pytest.mark.parametrize("blank", ["", "  \n ", None])
+def test_a_message_always_has_a_title(blank):
+    assert made(about(blank)).title == "t1 failed"
+    assert made(about().model_copy(update={"title": blank})).title == "pump failed"
+
+
+def test_a_message_says_nothing_where_there_is_nothing_to_say():
+    told = made(about(error={"type": "E", "message": " ", "traceback": "\n"}))
+    assert told.body == "**E**"
+    assert made(about(message="")).body == ""
+    assert "Because" not in [fact.name for fact in told.fields]
+    assert ("Because", "3 of 3") in [(fact.name, fact.value) for fact in made(about(reason="3 of 3")).fields]
+
+
+async def test_an_alert_is_kept_whatever_its_thing_is_called(engine):
+    """PostgreSQL takes no null character."""
+    alert = Alert("alert-1", "nightly", ("k",), NOON, NOON, title="a\x00b failed")
+    async with engine.begin() as connection:
+        await alerts.begin(connection, alert, {}, "opened")
+        await alerts.change(connection, "alert-1", End("ended", NOON, "no\x00more", by="a\x00da"))
+    kept = await alerts.Alerts(engine).get("alert-1")
+    assert kept is not None
+    assert (kept.alert.title, kept.alert.reason) == ("a\ufffdb failed", "no\ufffdmore")
+    assert [(one.by, one.detail) for one in await alerts.Alerts(engine).history("alert-1")][-1] == (
+        "a\ufffdda",
+        "no\ufffdmore",
+    )
