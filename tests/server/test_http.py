@@ -110,11 +110,28 @@ def test_the_schema_names_every_operation_once_and_its_page_loads_nothing(server
         operation["operationId"] for methods in document["paths"].values() for operation in methods.values()
     ]
     assert len(ids) == len(set(ids))
-    assert {"list_events", "apply_config", "create_key"} <= set(ids)
+    assert {"list_events", "post_events", "apply_config", "create_key"} <= set(ids)
     page = httpx2.get(f"{server.url}/api")
     assert page.status_code == 200
     assert "<script" not in page.text
     assert "src=" not in page.text
+
+
+def test_the_schema_tells_how_errors_look_and_names_parameters_as_they_are(server: ServerProcess, client):
+    document = httpx2.get(f"{server.url}/api/openapi.json").json()
+    problem = document["components"]["schemas"]["Problem"]
+    for path, methods in document["paths"].items():
+        assert "_}" not in path
+        for operation in methods.values():
+            assert "422" not in operation["responses"]
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert {f"{{{name}}}" for name in named} == {
+                part for part in path.split("/") if part.startswith("{")
+            }
+    missing = client.get("/alerts/none")
+    assert missing.headers["content-type"] == "application/problem+json"
+    assert set(problem["required"]) <= missing.json().keys()
 
 
 def test_a_secret_is_set_listed_and_read_only_with_its_own_scope(server: ServerProcess, client):

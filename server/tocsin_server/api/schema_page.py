@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from tocsin_server.api.openapi import openapi
+
 router = APIRouter(include_in_schema=False)
 
 _CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -20,7 +22,7 @@ pre{overflow:auto;background:#8881;padding:.5rem}
 
 
 @router.get("/api/openapi.json")
-async def openapi(request: Request) -> Response:
+async def document(request: Request) -> Response:
     """Return the OpenAPI document."""
     return JSONResponse(_document(request))
 
@@ -33,13 +35,7 @@ async def page(request: Request) -> Response:
 
 
 def _document(request: Request) -> dict[str, Any]:
-    document = request.app.openapi()
-    document.setdefault("components", {}).setdefault("securitySchemes", {})["key"] = {
-        "type": "http",
-        "scheme": "bearer",
-    }
-    document["security"] = [{"key": []}]
-    return dict(document)
+    return openapi(request.app, events_path="/api/v1/events")
 
 
 def _page(document: Mapping[str, Any]) -> Iterator[str]:
