@@ -19,6 +19,7 @@ from tocsin_notifiers.inbox import InboxConfig
 from tocsin_notifiers.inhibition import Inhibition
 from tocsin_notifiers.notifier import Notifier, Outside
 from tocsin_notifiers.quiet_hours import QuietHours
+from tocsin_notifiers.secret import SecretRef
 
 INBOX: Final = "inbox"
 """The notifier that is always there, and gets what has no other place to go."""
@@ -77,6 +78,21 @@ def parse_setup(written: Mapping[str, Any], kinds: Mapping[str, Any]) -> Setup:
     if problems:
         raise InvalidNotifiers(problems)
     return setup
+
+
+def secrets_of(settings: Any) -> frozenset[str]:
+    """Return the names of the secrets that settings of a notifier ask for."""
+    match settings:
+        case SecretRef():
+            return frozenset({settings.secret})
+        case BaseModel():
+            return frozenset().union(*(secrets_of(value) for _, value in settings))
+        case Mapping():
+            return frozenset().union(*map(secrets_of, settings.values()))
+        case list() | tuple():
+            return frozenset().union(*map(secrets_of, settings))
+        case _:
+            return frozenset()
 
 
 def make(config: ServiceNotifier, kinds: Mapping[str, Any], outside: Outside) -> Notifier:

@@ -61,3 +61,51 @@ async def test_a_test_says_of_each_target_what_came_of_it(tmp_path: Path):
             lines = done.stdout.splitlines()
             assert any("good" in line and "delivered" in line for line in lines)
             assert any("bad" in line and "failed" in line and "rejected: HTTP 404" in line for line in lines)
+
+
+QUIET = """
+notifiers:
+  at-night: {console: {}, quiet: always}
+  dropped: {console: {}, quiet: never-ever}
+  crowd: {console: {}, group: {by: [automation.name], wait: 1h}}
+  keyless: {webhook: {url: {secret: forgotten-url}}}
+  loud: {console: {}}
+  both: {route: [{notify: at-night, continue: true}, {notify: loud}]}
+quiet_hours:
+  always: {intervals: [{from: "00:00", to: "24:00"}]}
+  never-ever: {intervals: [{from: "00:00", to: "24:00"}], then: drop}
+"""
+
+
+def test_a_test_says_what_holds_a_sample_back(server: ServerProcess, tmp_path: Path):
+    (tmp_path / "tocsin.yaml").write_text(QUIET)
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+    for name, said in [
+        ("at-night", "held: quiet hours always defers until"),
+        ("dropped", "not sent: quiet hours never-ever drops until"),
+        ("crowd", "held: collected with its group until"),
+        ("keyless", "there is no secret 'forgotten-url'"),
+    ]:
+        done = server.cli("notifiers", "test", name)
+        assert done.returncode == 1
+        assert any(name in line and said in line for line in done.stdout.splitlines()), done.stdout
+        assert "nobody" not in done.stderr
+    done = server.cli("notifiers", "test", "both")
+    assert done.returncode == 1
+    assert ["delivered" in line for line in done.stdout.splitlines() if "loud" in line] == [True]
+    assert ["held" in line for line in done.stdout.splitlines() if "at-night" in line] == [True]
+
+
+def test_a_missing_secret_is_told_of_until_it_is_set(server: ServerProcess, tmp_path: Path):
+    (tmp_path / "tocsin.yaml").write_text(
+        'notifiers: {needs-token: {slack: {channel: "#x", token: {secret: later-token}}}}'
+    )
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+
+    def problem() -> str | None:
+        (found,) = [one for one in server.read("notifiers", "ls") if one["name"] == "needs-token"]
+        return found["problem"]
+
+    assert problem() == "there is no secret 'later-token': `tocsin secrets set later-token`"
+    assert server.cli("secrets", "set", "later-token", stdin="xoxb-1").returncode == 0
+    assert problem() is None

@@ -1,5 +1,6 @@
 """Alerts: list, show with the whole story, acknowledge, resolve."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -8,13 +9,12 @@ from starlette.requests import Request
 
 from tocsin_events.instant import to_rfc3339
 from tocsin_notifiers.alert import Alert, Refused
-from tocsin_notifiers.delivery import Delivery
 from tocsin_notifiers.service import AlertStory, NotFound
 from tocsin_server.access import Caller, Scope
 from tocsin_server.api.paging import Page, from_cursor, to_cursor
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
-from tocsin_server.api.times import with_times
+from tocsin_server.api.tellings import delivery_shown, way_shown
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
@@ -53,8 +53,9 @@ async def list_alerts(
 @router.get("/{id_}")
 async def read_alert(id_: str, request: Request, _: Reader) -> dict[str, Any]:
     """Return an alert: its history, who was told or not and why, and each delivery."""
+    notifications = parts_of(request).notifications
     try:
-        return _story(await parts_of(request).notifications.story(id_))
+        return _story(await notifications.story(id_), notifications.broken)
     except NotFound:
         raise not_found("alert", id_) from None
 
@@ -109,7 +110,7 @@ def _shown(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _story(story: AlertStory) -> dict[str, Any]:
+def _story(story: AlertStory, broken: Mapping[str, str]) -> dict[str, Any]:
     return {
         **_shown(story.alert),
         "history": [
@@ -122,26 +123,7 @@ def _story(story: AlertStory) -> dict[str, Any]:
             }
             for one in story.history
         ],
-        "ways": [
-            {key: way.get(key) for key in ("notifier", "status", "state", "stage", "reason", "detail", "by")}
-            | with_times({"created": way.get("created")})
-            for way in story.ways
-        ],
-        "deliveries": [_delivery(one) for one in story.deliveries],
+        "ways": [way_shown(way, broken) for way in story.ways],
+        "deliveries": [delivery_shown(one) for one in story.deliveries],
         "firing": story.firing,
-    }
-
-
-def _delivery(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "notifier": delivery.notifier,
-        "kind": delivery.kind,
-        "target": delivery.target,
-        "status": str(delivery.status),
-        "message_status": str(delivery.message.status),
-        "attempts": delivery.attempts,
-        "created": to_rfc3339(delivery.created),
-        "finished": None if delivery.finished is None else to_rfc3339(delivery.finished),
-        "log": list(delivery.log),
     }

@@ -2,25 +2,33 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from tocsin_notifiers.configuration import ServiceNotifier
+from tocsin_events.instant import SECOND
+from tocsin_notifiers import ways
+from tocsin_notifiers.configuration import NotifierConfig, ServiceNotifier
 from tocsin_notifiers.console import payload as as_text
 from tocsin_notifiers.delivery import Delivery
+from tocsin_notifiers.setup import secrets_of
 from tocsin_server.access import Caller, Scope
 from tocsin_server.api.paging import Page
 from tocsin_server.api.problem import not_found
 from tocsin_server.api.security import needs, parts_of
+from tocsin_server.api.tellings import delivery_shown, way_shown
+from tocsin_server.errors import UserError
 from tocsin_server.notification_samples import about, sample
 from tocsin_server.parts import Parts
 
 router = APIRouter(prefix="/notifiers", tags=["notifiers"])
 
 _TEST_SECONDS: Final = 20.0
+_PASSING: Final = ("", "grouped")
+"""What holds a sample that will pass by itself; the rest is looked at again, and may well hold it again."""
 
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
 
@@ -37,16 +45,17 @@ class PreviewWanted(BaseModel):
 @router.get("")
 async def list_notifiers(request: Request, _: Reader) -> Page:
     """List the notifiers, the built-in inbox among them, and what is wrong with those that can't work."""
-    notifications = parts_of(request).notifications
-    broken = notifications.broken
+    parts = parts_of(request)
+    await parts.notifier_setup.load()
+    broken = parts.notifications.broken
     return Page(
         items=[
             {
                 "name": name,
                 "kind": one.kind if isinstance(one, ServiceNotifier) else _kind_of(one),
-                "problem": broken.get(name),
+                "problem": await _missing_secrets(parts, one) or broken.get(name),
             }
-            for name, one in sorted(notifications.setup.all.items())
+            for name, one in sorted(parts.notifications.setup.all.items())
         ]
     )
 
@@ -55,26 +64,23 @@ async def list_notifiers(request: Request, _: Reader) -> Page:
 async def test_notifier(
     name: str, request: Request, caller: Annotated[Caller, Depends(needs(Scope.AUTOMATIONS_WRITE))]
 ) -> dict[str, Any]:
-    """Send a sample message and return each target's result, as far as there is one within 20 seconds."""
+    """Send a sample message and return each target's result, as far as there is one within 20 seconds.
+
+    ``ways`` says of each notifier that it leads to how far the sample got there, and what holds it back.
+    """
     parts = parts_of(request)
+    # A secret that was set a moment ago counts already.
+    await parts.notifier_setup.load()
     if name not in parts.notifications.setup.all:
         raise not_found("notifier", name)
     wanted = sample(name, caller.name, time.time_ns() // 1000)
     await parts.notifications.submit(wanted)
     await parts.audit.record(caller, "notifier.tested", f"notifier/{name}")
-    deliveries = await _results(parts, wanted.id)
+    taken, deliveries = await _results(parts, wanted.id)
     return {
         "notification": wanted.id,
-        "deliveries": [
-            {
-                "notifier": one.notifier,
-                "target": one.target,
-                "status": str(one.status),
-                "attempts": one.attempts,
-                "log": list(one.log),
-            }
-            for one in deliveries
-        ],
+        "ways": [way_shown(one, parts.notifications.broken) for one in taken],
+        "deliveries": [delivery_shown(one) for one in deliveries],
     }
 
 
@@ -105,15 +111,35 @@ async def preview_notifier(name: str, wanted: PreviewWanted, request: Request, _
     }
 
 
-async def _results(parts: Parts, notification: str) -> list[Delivery]:
-    """Return the deliveries of a sample once each has been tried, or when time is up."""
+async def _results(parts: Parts, notification: str) -> tuple[Sequence[Mapping[str, Any]], Sequence[Delivery]]:
+    """Return a sample's ways and deliveries once nothing more is to come of them soon, or when time is up."""
     end = time.monotonic() + _TEST_SECONDS
     while True:
+        async with parts.engine.connect() as connection:
+            taken = await ways.ways_of(connection, notification=notification)
         deliveries = await parts.notifications.deliveries.of_notification(notification)
-        tried = bool(deliveries) and all(one.is_finished or one.log for one in deliveries)
-        if tried or time.monotonic() > end:
-            return deliveries
+        left = end - time.monotonic()
+        soon = time.time_ns() // 1000 + int(left * SECOND)
+        waits = any(
+            one["state"] == ways.HELD and one["due"] < soon and one["reason"] in _PASSING for one in taken
+        )
+        untried = any(not (one.is_finished or one.log) for one in deliveries)
+        if left < 0 or not (waits or untried):
+            return taken, deliveries
         await asyncio.sleep(0.05)
+
+
+async def _missing_secrets(parts: Parts, config: NotifierConfig) -> str | None:
+    named = sorted(secrets_of(config.settings)) if isinstance(config, ServiceNotifier) else []
+    return "; ".join([said for name in named if (said := await _missing(parts, name))]) or None
+
+
+async def _missing(parts: Parts, name: str) -> str:
+    try:
+        found = await parts.vault.get(name) is not None
+    except UserError as problem:
+        return f"{problem.what} {problem.why}"
+    return "" if found else f"there is no secret {name!r}: `tocsin secrets set {name}`"
 
 
 def _kind_of(notifier: object) -> str:

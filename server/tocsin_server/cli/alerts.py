@@ -1,10 +1,14 @@
 """``tocsin alerts``."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from tocsin_server.cli.client import api_of
 from tocsin_server.cli.completion import completing
-from tocsin_server.cli.output import Column, local_time, output_option, show_list, show_one
+from tocsin_server.cli.output import Column, local_time, output_option, printable, show_list, show_one
+from tocsin_server.cli.tellings import last_word, what_became_of, what_it_says, when
 
 
 @click.group(name="alerts")
@@ -45,8 +49,32 @@ def ls(ctx: click.Context, states: tuple[str, ...], automation: str | None, limi
 @output_option
 @click.pass_context
 def show(ctx: click.Context, id: str, output: str) -> None:  # noqa: A002 - the argument's name
-    """Show an alert: history, who was told or not and why, each delivery."""
-    show_one(api_of(ctx).get("/alerts/{}", id), output, name="id")
+    """Show an alert: history, who was told or not and why, each delivery.
+
+    With --output json or yaml: every attempt, and the firing with its events, too.
+    """
+    alert = api_of(ctx).get("/alerts/{}", id)
+    if output != "table":
+        show_one(alert, output, name="id")
+        return
+    over = alert["ended"] is not None
+    _headed(alert)
+    _heading("History")
+    show_list(alert["history"], output, [
+        ("AT", lambda row: local_time(row["at"])), ("STEP", "step"), ("BY", "by"), ("WHAT", "detail"),
+    ])  # fmt: skip
+    _heading("Who was told, and who was not")
+    show_list(alert["ways"], output, [
+        ("AT", when), ("NOTIFIER", "notifier"), ("MESSAGE", what_it_says),
+        ("WHAT BECAME OF IT", lambda row: what_became_of(row, over=over)),
+    ], empty="Nobody was asked to tell of it.")  # fmt: skip
+    _heading("Deliveries")
+    show_list(alert["deliveries"], output, [
+        ("AT", lambda row: local_time(row["created"])), ("NOTIFIER", "notifier"), ("TARGET", "target"),
+        ("MESSAGE", "message_status"), ("STATUS", "status"), ("LAST WORD", last_word),
+    ], empty="None.")  # fmt: skip
+    if any(one["status"] == "failed" for one in alert["deliveries"]):
+        click.echo("\nMend what failed, then `tocsin dead-letters ls` and `replay`.", err=True)
 
 
 @command.command()
@@ -66,3 +94,26 @@ def resolve(ctx: click.Context, id: str, reason: str) -> None:  # noqa: A002 - t
     """End an alert by hand."""
     api_of(ctx).post("/alerts/{}/resolve", id, json={"reason": reason})
     click.echo("Resolved.", err=True)
+
+
+def _headed(alert: Mapping[str, Any]) -> None:
+    """Print what an alert is, as a few lines."""
+    click.echo(click.style(printable(alert["title"]), bold=True))
+    about = [alert["state"], alert["severity"], alert["automation"], *map(str, alert["key"])]
+    click.echo(printable(" · ".join(about)))
+    times = f"{alert['count']} times" if alert["count"] > 1 else "once"
+    click.echo(f"opened {local_time(alert['opened'])}, fired {times}")
+    if alert["acknowledged_by"]:
+        said = f"acknowledged by {alert['acknowledged_by']} at {local_time(alert['acknowledged_at'])}"
+        click.echo(printable(said))
+    if alert["ended"]:
+        because = f": {alert['reason']}" if alert["reason"] else ""
+        click.echo(printable(f"{alert['state']} {local_time(alert['ended'])}{because}"))
+    for label, value in alert["labels"].items():
+        click.echo(printable(f"{label}: {value}"))
+    click.echo(alert["id"])
+
+
+def _heading(text: str) -> None:
+    click.echo()
+    click.echo(click.style(text, bold=True))

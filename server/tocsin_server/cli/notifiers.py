@@ -8,6 +8,7 @@ import click
 from tocsin_server.cli.client import api_of
 from tocsin_server.cli.completion import completing
 from tocsin_server.cli.output import Column, output_option, printable, show_list
+from tocsin_server.cli.tellings import last_word, what_became_of
 from tocsin_server.errors import UserError
 
 
@@ -30,7 +31,7 @@ def ls(ctx: click.Context, output: str) -> None:
 @output_option
 @click.pass_context
 def test(ctx: click.Context, name: str, output: str) -> None:
-    """Send a sample through the whole pipeline, and show each target's result."""
+    """Send a sample through the whole pipeline, and show each target's result, or what holds it back."""
     done = api_of(ctx).post("/notifiers/{}/test", name)
     columns: list[Column] = [
         ("NOTIFIER", "notifier"),
@@ -38,11 +39,13 @@ def test(ctx: click.Context, name: str, output: str) -> None:
         ("STATUS", "status"),
         ("LAST WORD", _last_word),
     ]
-    show_list(done["deliveries"], output, columns, name="target", empty="It leads to nobody.")
-    if any(one["status"] != "delivered" for one in done["deliveries"]) or not done["deliveries"]:
-        raise UserError(
-            "Not every target got the sample.", "", "`tocsin dead-letters ls` and the server's log say more."
-        )
+    kept_back = [one for one in done["ways"] if one["state"] != "passed"]
+    rows = [*done["deliveries"], *({**one, "target": "", "status": one["state"]} for one in kept_back)]
+    show_list(rows, output, columns, name="target", empty="It leads to nobody.")
+    failed = any(one["status"] != "delivered" for one in done["deliveries"])
+    if failed or kept_back or not rows:
+        advice = "`tocsin dead-letters ls` and the server's log say more." if failed else ""
+        raise UserError("Not every target got the sample.", "", advice)
 
 
 @command.command()
@@ -84,8 +87,5 @@ def _picture(row: Mapping[str, Any]) -> str:
 
 
 def _last_word(row: Mapping[str, Any]) -> str:
-    """Return what the last attempt came to."""
-    if not row["log"]:
-        return "not tried yet"
-    last = row["log"][-1]
-    return f"{last['outcome']}: {last['answer']}" if last.get("answer") else str(last["outcome"])
+    """Return what the last attempt came to, or why there is none."""
+    return what_became_of(row) if "state" in row else last_word(row)

@@ -1,0 +1,50 @@
+"""``tocsin alerts show``: why somebody was told, and why somebody was not."""
+
+from pathlib import Path
+
+from server_process import ServerProcess, eventually
+
+CONFIG = """
+notifiers:
+  story-tells: {console: {}, remind: 4h}
+  story-night: {console: {}, quiet: story-always}
+  story-page: {escalate: [{notify: story-tells}, {wait: 1h, unless: acknowledged}, {notify: inbox}]}
+quiet_hours:
+  story-always: {intervals: [{from: "00:00", to: "24:00"}]}
+automations:
+  story:
+    labels: {team: data}
+    when: {event: story.bad, for_each: resource.id}
+    until: {event: story.good}
+    then: [{notify: story-page}, {notify: story-night}]
+"""
+
+
+def lines_of(shown: str, *words: str) -> list[str]:
+    return [line for line in shown.splitlines() if all(word in line for word in words)]
+
+
+def test_an_alert_is_shown_as_a_story_for_people(server: ServerProcess, tmp_path: Path):
+    (tmp_path / "tocsin.yaml").write_text(CONFIG)
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+    server.cli("events", "emit", "story.bad", "--resource", "pump/p1", "--name", "pump \x1b[31m1")
+    (alert,) = eventually(lambda: server.read("alerts", "ls", "--automation", "story"))
+
+    def told() -> str:
+        shown = server.cli("alerts", "show", alert["id"]).stdout
+        return shown if lines_of(shown, "story-tells", "console", "delivered") else ""
+
+    shown = eventually(told)
+    assert shown.splitlines()[:2] == ["pump 1 bad", "open · error · story · p1"]
+    assert lines_of(shown, "story-tells", "reminder 1", "held: due at", "unless it is acknowledged or over")
+    assert lines_of(shown, "inbox", "escalation 1", "held: due at")
+    assert lines_of(shown, "story-night", "held: quiet hours story-always defers until")
+    assert lines_of(shown, "team: data")
+    whole = server.read("alerts", "show", alert["id"])
+    assert all(line["at"].endswith("Z") for one in whole["deliveries"] for line in one["log"])
+    assert whole["firing"]["event"]["type"] == "story.bad"
+
+    assert server.cli("alerts", "resolve", alert["id"], "--reason", "pumped by hand").returncode == 0
+    shown = server.cli("alerts", "show", alert["id"]).stdout
+    assert lines_of(shown, "resolved", ": pumped by hand")
+    assert lines_of(shown, "story-night", "not sent: the alert was over before")
