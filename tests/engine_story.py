@@ -23,6 +23,7 @@ from tocsin_automations.engine import (
     warm_up,
 )
 from tocsin_events.duration import format_duration, parse_duration
+from tocsin_events.envelope import encode_event
 from tocsin_events.instant import parse_rfc3339
 from tocsin_events.view import EventView
 
@@ -85,20 +86,19 @@ class Story:
         """Let an event happen; it arrives at once unless told otherwise."""
         number = len(self.views) + 1
         data = {key: value for key, value in fields.items() if key not in ("follows", "cause", "hops")}
-        view = EventView(
+        body = encode_event(
             id=id or f"e{number}",
             type=type,
             source=source,
             time=self.start + micros(at),
-            received=self.start + micros(arrives or at),
-            sequence=number,
             resource=None if about is None else resource(about),
-            related=related,
-            data=data or None,
+            related=related or (),
+            payload=data or None,
             follows=fields.get("follows"),
             cause=fields.get("cause"),
             hops=fields.get("hops", 0),
         )
+        view = EventView.decode(body, received=self.start + micros(arrives or at), sequence=number)
         self.views.append(view)
         return self._step(view)
 

@@ -168,15 +168,15 @@ def firing_tree(rule: Rule, firing: Firing) -> dict[str, Any]:
 
 
 def _condition(selector: Selector, views: Sequence[EventView]) -> Condition | None:
-    listening = [view for view in views if matches_any(selector.patterns, view.type)]
-    if not listening:
+    # From the last one on: a window has thousands of events, and the rest need not even be decoded.
+    listening = (view for view in reversed(views) if matches_any(selector.patterns, view.type))
+    asked = ((view, selector.key_of(view)) for view in listening)
+    latest = next(asked, None)
+    if latest is None:
         return None
-    view, answer = listening[-1], selector.key_of(listening[-1])
-    for other in reversed(listening):
-        key = selector.key_of(other)
-        if isinstance(key, str):
-            view, answer = other, key
-            break
+    view, answer = latest
+    if isinstance(answer, Miss):
+        view, answer = next(((one, key) for one, key in asked if isinstance(key, str)), latest)
     return Condition(
         patterns=selector.patterns,
         event=view.id,

@@ -13,7 +13,7 @@ import msgspec
 
 from tocsin_automations.decision import Outcome
 from tocsin_automations.limits import LimitState
-from tocsin_automations.memory import Lately, Seen
+from tocsin_automations.memory import Lately, Recent, Remembered, Seen
 from tocsin_automations.rules import Part, Rule, Rules
 from tocsin_automations.selector import Miss
 from tocsin_automations.trigger import Kept
@@ -83,12 +83,14 @@ class _Header(msgspec.Struct):
 class State:
     """The engine's memory; made by `initial_state` or `restore`, changed by `step` alone.
 
-    ``now`` is its clock (microseconds) and ``sequence`` the number of the last message that it took in.
+    ``now`` is its clock (microseconds) and ``sequence`` the number of the last message that it took in:
+    of the event ``latest``, where that is not forgotten.
     """
 
     def __init__(self, rules: Rules, now: int) -> None:
         self.now = now
         self.sequence = 0
+        self.latest: EventView | None = None
         self.revision = rules.revision
         self.slots: list[dict[str, Kept]] = [{} for _ in rules.parts]
         self.limits: list[dict[str, LimitState]] = [{} for _ in rules.rules]
@@ -98,9 +100,9 @@ class State:
         self.fused: set[str] = set()
         self.active: dict[str, tuple[int, str]] = {}
         self.seen = Seen(DUPLICATES_SPAN, _MOST_SEEN)
-        self.trails: Lately[str, list[str]] = Lately(_MOST_TRAILS)
-        self.lineages: Lately[str, list[str]] = Lately(_MOST_LINEAGES)
-        self.views: Lately[int, EventView] = Lately(_MOST_VIEWS)
+        self.trails: Lately[list[str]] = Lately(_MOST_TRAILS)
+        self.lineages: Lately[list[str]] = Lately(_MOST_LINEAGES)
+        self.views: Recent[int, EventView] = Recent(_MOST_VIEWS)
         self.dirty: set[tuple[str, str]] = set()
         self.counts: dict[tuple[int, str, Outcome, str], int] = {}
         self.misses: list[dict[Miss, int]] = [{} for _ in rules.parts]
@@ -173,9 +175,14 @@ class State:
             case None:
                 return key in self.held
 
+    def remember(self, number: int, view: EventView) -> None:
+        """Keep an event in memory, under its number, for those that may fire on it later."""
+        body = view.body
+        self.views.put(number, view if body is None else Remembered(body, view.received, view.sequence))
+
     def recall(self, number: int) -> EventView | None:
         """Return an event by its number, if it is still in memory."""
-        return self.views.get(number)
+        return self.latest if number == self.sequence else self.views.get(number)
 
     def requeue(self) -> None:
         """Make the queue of timers anew from the states."""
@@ -257,7 +264,7 @@ class State:
             spaces[_alerts(rule.name)] = self.alerts[rule.number]
         return spaces
 
-    def _memories(self) -> Iterator[tuple[str, Seen | Lately[str, list[str]]]]:
+    def _memories(self) -> Iterator[tuple[str, Seen | Lately[list[str]]]]:
         yield "seen", self.seen
         yield "trail", self.trails
         yield "lineage", self.lineages
@@ -300,7 +307,7 @@ def carry_over(old: State, rules: Rules, at: int) -> tuple[State, tuple[Part, ..
     """
     before = {part.id: old.slots[part.number] for part in old.rules.parts}
     state = State(rules, max(old.now, at))
-    state.sequence = old.sequence
+    state.sequence, state.latest = old.sequence, old.latest
     state.fused = {
         name for name in old.fused if name in rules.by_name and rules.by_name[name].automation.enabled
     }

@@ -57,6 +57,7 @@ class Turn:
         elif state.heap:
             self.advance(state.now)
         number = state.sequence = view.sequence or state.sequence + 1
+        state.latest = view
         if not state.seen.add(view.source, view.id, state.now):
             self._duplicate(view)
             return
@@ -126,7 +127,7 @@ class Turn:
 
     def _evaluate_all(self, view: EventView, number: int, matched: dict[int, dict[str, int]]) -> None:
         state = self.state
-        state.views.put(number, view)
+        state.remember(number, view)
         for place, hits in matched.items():
             part = self.rules.parts[place]
             if view.follows is not None and must_wait(state, part, view):

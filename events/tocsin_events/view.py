@@ -42,12 +42,12 @@ class EventView:
     """One event as expressions see it, with its arrival on the bus.
 
     ``time`` and ``received`` are microseconds since the epoch; ``sequence`` is the bus's number of the message.
-    ``resource`` and ``related`` are JSON mappings (``id, kind, name, labels, tags``, and ``role``). Views are shared:
-    nobody changes one.
+    ``resource`` and ``related`` are JSON mappings (``id, kind, name, labels, tags``, and ``role``). ``body`` are the
+    bytes that it was decoded from. Views are shared: nobody changes one.
     """
 
     __slots__ = (
-        "_names", "cause", "data", "follows", "hops", "id", "received", "related", "resource", "sequence", "source",
+        "_names", "body", "cause", "data", "follows", "hops", "id", "received", "related", "resource", "sequence", "source",
         "time", "type",
     )  # fmt: skip
 
@@ -66,6 +66,7 @@ class EventView:
         follows: str | None = None,
         cause: str | None = None,
         hops: int = 0,
+        body: bytes | None = None,
     ) -> None:
         self.id = id
         self.type = type
@@ -79,6 +80,7 @@ class EventView:
         self.follows = follows
         self.cause = cause
         self.hops = hops
+        self.body = body
         self._names: dict[str, Any] = {}
 
     @classmethod
@@ -109,6 +111,7 @@ class EventView:
             follows=wire.follows,
             cause=wire.cause,
             hops=wire.hops,
+            body=body,
         )
 
     @property

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from engine_story import START, Story, automation, resource
 from tocsin_automations.engine import Rules, initial_state, step
+from tocsin_automations.memory import Remembered
 from tocsin_automations.selector import key_text, key_values
 from tocsin_events.view import EventView
 
@@ -130,6 +131,28 @@ def test_a_firing_knows_what_it_no_longer_has() -> None:
     assert [view.id for view in firing.with_events({1: story.views[0]}).events] == ["e1", "e2"]
 
 
+def test_a_firing_has_the_events_of_its_window_with_all_that_they_said() -> None:
+    story = Story(when={"event": "x", "count": 3, "within": "1h"})
+    for second in (1, 2, 3):
+        story.event(
+            "x", f"{second}s", about="flow/f", related=[resource("deployment/d", env="prod")], n=second
+        )
+    assert (firing := story.last.firing) is not None
+    assert firing.missing == ()
+    assert firing.event is firing.events[-1]
+    for got, view in zip(firing.events, story.views, strict=True):
+        assert {name: getattr(got, name) for name in EventView.__slots__ if name != "_names"} == {
+            name: getattr(view, name) for name in EventView.__slots__ if name != "_names"
+        }
+        assert got.resolve("deployment") == view.resolve("deployment")
+
+
+def test_a_remembered_event_has_no_more_attributes_than_another() -> None:
+    view = Story(when={"event": "x"}).event("x", "1s").views[0]
+    assert view.body is not None
+    assert not hasattr(Remembered(view.body, view.received, view.sequence), "anything")
+
+
 def test_a_firing_carries_the_tree_with_its_values() -> None:
     when = {"event": "x", "where": 'deployment.name == "d" && data.n > 1', "count": 2, "within": "1h"}
     story = Story(when=when)
@@ -143,12 +166,12 @@ def test_a_firing_carries_the_tree_with_its_values() -> None:
 
 
 def test_an_event_that_is_odd_inside_is_an_error_only_of_those_who_look() -> None:
-    story = Story(
-        automation("a", when={"event": "x", "where": 'flow.name == "f"'}),
-        automation("b", when={"event": "x"}),
-    )
-    story.event("x", "1s", related=[{"kind": 5, "id": "f", "name": "f", "labels": {}, "tags": []}])
-    assert [(one.automation, one.outcome.value) for one in story.decisions] == [
+    looks = automation("a", when={"event": "x", "where": 'flow.name == "f"'})
+    rules = Rules.build([looks, automation("b", when={"event": "x"})], 1, START)
+    odd = {"kind": 5, "id": "f", "name": "f", "labels": {}, "tags": []}
+    view = EventView(id="e", type="x", source="s", time=START, received=START, sequence=1, related=[odd])
+    decisions = step(rules, initial_state(rules, START), view)[1]
+    assert [(one.automation, one.outcome.value) for one in decisions] == [
         ("a", "condition_error"),
         ("b", "fired"),
     ]

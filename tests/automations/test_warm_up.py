@@ -78,7 +78,7 @@ class Endless:
 
 
 async def test_what_a_warm_up_holds_in_memory_does_not_grow_with_its_window(log: EventStore) -> None:
-    size, count = 16_384, 5_000
+    size, count = 16_384, 8_000
     tracemalloc.start()
     try:
         # No event passes, so that the engine has no reason of its own to keep one.
