@@ -5,9 +5,9 @@ are refused, and URLs are best kept as secrets.
 """
 
 import asyncio
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from tocsin_notifiers.markdown import as_plain, parse
 from tocsin_notifiers.message import FollowUp, Message, Receipt
@@ -27,12 +27,25 @@ _TYPES: Final = {
 }
 
 
+_REFUSED: Final = "this service acts on the server itself, which is refused"
+
+
+def _url(written: Secret) -> Secret:
+    if isinstance(written, SecretStr):
+        scheme, separator, _ = written.get_secret_value().partition("://")
+        if not separator:
+            raise ValueError("an Apprise URL begins with its service, such as pover://")
+        if scheme.lower() in _LOCAL:
+            raise ValueError(_REFUSED)
+    return written
+
+
 class AppriseConfig(BaseModel):
     """``urls`` of Apprise, as texts or secrets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    urls: tuple[Secret, ...] = Field(min_length=1, max_length=100)
+    urls: tuple[Annotated[Secret, AfterValidator(_url)], ...] = Field(min_length=1, max_length=100)
 
 
 class Apprise:
@@ -57,7 +70,7 @@ class Apprise:
         if url is None:
             raise Rejected(f"{message.target} is no longer among this notifier's URLs")
         if message.target.rpartition("-")[0] in _LOCAL:
-            raise Rejected("this service acts on the server itself, which is refused")
+            raise Rejected(_REFUSED)
         service = await asyncio.to_thread(_service, url)
         if service is None:
             raise Rejected("Apprise doesn't understand this URL: see its list of services for the right form")

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 from tocsin_events.duration import format_duration, parse_duration
 from tocsin_events.instant import SECOND
+from tocsin_events.template import compile_template
+from tocsin_notifiers.mistakes import mistakes_of
 
 DAY: Final = 86_400 * SECOND
 _ROUTING: Final = ("route", "escalate")
@@ -28,6 +38,15 @@ Duration = Annotated[
 """A duration in microseconds, written as ``30s`` or ``1h30m``."""
 
 
+def _template(text: str) -> str:
+    compile_template(text)
+    return text
+
+
+Template = Annotated[str, AfterValidator(_template)]
+"""A Jinja2 template that can be compiled."""
+
+
 class _Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,8 +62,8 @@ class Group(_Written):
 class TemplateOverride(_Written):
     """Jinja2 templates that replace the default texts where the action names none."""
 
-    title: str | None = Field(default=None, max_length=10_000)
-    body: str | None = Field(default=None, max_length=100_000)
+    title: Template | None = Field(default=None, max_length=10_000)
+    body: Template | None = Field(default=None, max_length=100_000)
 
 
 class Options(_Written):
@@ -171,6 +190,11 @@ class _Reading:
                 self._say((name, "escalate", number, "repeat"), "repeat is the last step")
         if not any(step.notify for step in steps):
             self._say((name, "escalate"), "no step notifies anybody")
+        if steps[-1].repeat is not None and not any(step.wait for step in steps):
+            self._say(
+                (name, "escalate", len(steps) - 1, "repeat"),
+                "repeat needs a wait before it: without one it tells everybody several times at once",
+            )
         return EscalateNotifier(name, tuple(steps)) if len(self.problems) == before else None
 
     def _parts(
@@ -212,11 +236,8 @@ class _Reading:
         try:
             return model.model_validate(value)
         except ValidationError as wrong:
-            for error in wrong.errors(include_url=False, include_context=False, include_input=False):
-                self._say(
-                    (*path, *error["loc"]),
-                    _said(error["type"], error["msg"], error["loc"], near or _words(model)),
-                )
+            for place, said in mistakes_of(wrong, lambda: near or _words(model)):
+                self._say((*path, *place), said)
         return None
 
     def _say(self, path: tuple[str | int, ...], text: str) -> None:
@@ -279,10 +300,3 @@ def _circles(made: Mapping[str, NotifierConfig | None]) -> list[Problem]:
 
 def _words(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(info.alias or name for name, info in model.model_fields.items())
-
-
-def _said(kind: str, text: str, place: tuple[str | int, ...], words: Iterable[str]) -> str:
-    if kind == "extra_forbidden":
-        near = get_close_matches(str(place[-1]), list(words), n=1)
-        return f"there is no setting {place[-1]!r}" + (f": did you mean {near[0]!r}?" if near else "")
-    return text.removeprefix("Value error, ")

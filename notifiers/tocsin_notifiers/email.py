@@ -7,10 +7,10 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import aiosmtplib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tocsin_events.identity import derived_id
 from tocsin_events.instant import SECOND, from_micros
@@ -56,6 +56,14 @@ class SmtpConfig(BaseModel):
     password: Secret | None = None
     verify: bool = True
     ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together: give both, or neither")
+        if self.tls and self.starttls:
+            raise ValueError("tls encrypts from the first byte, starttls after it: give one of them")
+        return self
 
 
 class EmailConfig(BaseModel):

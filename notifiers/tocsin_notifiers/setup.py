@@ -17,6 +17,7 @@ from tocsin_notifiers.configuration import (
 )
 from tocsin_notifiers.inbox import InboxConfig
 from tocsin_notifiers.inhibition import Inhibition
+from tocsin_notifiers.mistakes import mistakes_of
 from tocsin_notifiers.notifier import Notifier, Outside
 from tocsin_notifiers.quiet_hours import QuietHours
 from tocsin_notifiers.secret import SecretRef
@@ -111,10 +112,8 @@ def _checked(model: type[Any], written: Any, path: tuple[str | int, ...], proble
     try:
         return model.model_validate(written)
     except ValidationError as wrong:
-        problems += [
-            Problem((*path, *error["loc"]), error["msg"].removeprefix("Value error, "))
-            for error in wrong.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        known = [info.alias or name for name, info in model.model_fields.items()]
+        problems += [Problem((*path, *place), said) for place, said in mistakes_of(wrong, lambda: known)]
         return None
 
 

@@ -3,10 +3,10 @@
 import base64
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 
 from tocsin_notifiers.http_answer import post, shown
 from tocsin_notifiers.markdown import Block, Span, parse
@@ -35,12 +35,18 @@ _MARKUP: Final = str.maketrans(
 )
 
 
+def _address(written: Secret) -> Secret:
+    if isinstance(written, SecretStr) and not written.get_secret_value().startswith(("https://", "http://")):
+        raise ValueError("the address must begin with https://")
+    return written
+
+
 class TeamsConfig(BaseModel):
     """``webhook_url``: the address that the Workflow "Post to a channel when a webhook request is received" shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    webhook_url: Secret
+    webhook_url: Annotated[Secret, AfterValidator(_address)]
 
 
 class Teams:
