@@ -84,11 +84,12 @@ class DeadLetters:
             key=(work.sequence, work.received),
         )
 
-    async def ls(self, *, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
-        """Return the newest letters; ``before`` is the instant of the last one of the page above."""
-        wanted = select(DEAD_LETTER_TABLE).order_by(_letters.created.desc(), _letters.id).limit(limit)
+    async def ls(self, *, limit: int = 100, before: tuple[int, str] | None = None) -> list[DeadLetter]:
+        """Return the newest letters that come after ``before`` (when that one was made, and its id)."""
+        wanted = select(DEAD_LETTER_TABLE).order_by(_letters.created.desc(), _letters.id.desc()).limit(limit)
         if before is not None:
-            wanted = wanted.where(_letters.created < before)
+            at, id_ = before
+            wanted = wanted.where((_letters.created < at) | ((_letters.created == at) & (_letters.id < id_)))
         async with self._engine.connect() as connection:
             return [_letter(row) for row in await connection.execute(wanted)]
 

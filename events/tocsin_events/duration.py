@@ -27,7 +27,10 @@ def parse_duration(text: str) -> int:
         ValueError: the text is no duration, or longer than ten years.
 
     """
-    micros = _parse_written(text) if _WRITTEN.fullmatch(text) else _parse_iso(text)
+    try:
+        micros = _parse_written(text) if _WRITTEN.fullmatch(text) else _parse_iso(text)
+    except OverflowError:
+        micros = _LONGEST + 1
     if micros > _LONGEST:
         raise ValueError(f"{text!r} is longer than ten years")
     return micros

@@ -43,16 +43,17 @@ class Alerts:
         states: Sequence[str] = (),
         automation: str | None = None,
         limit: int = 100,
-        before: int | None = None,
+        before: tuple[int, str] | None = None,
     ) -> list[Alert]:
-        """Return alerts, the last changed first; ``before`` is the ``updated`` of the last one of the page before."""
+        """Return alerts, the last changed first, that come after ``before`` (when that one was changed, and its id)."""
         query = select(ALERTS).order_by(ALERTS.c.updated.desc(), ALERTS.c.id.desc()).limit(limit)
         if states:
             query = query.where(ALERTS.c.state.in_(list(states)))
         if automation is not None:
             query = query.where(ALERTS.c.automation == automation)
         if before is not None:
-            query = query.where(ALERTS.c.updated < before)
+            at, id_ = before
+            query = query.where((ALERTS.c.updated < at) | ((ALERTS.c.updated == at) & (ALERTS.c.id < id_)))
         async with self._engine.connect() as connection:
             return [alert_of(row) for row in await connection.execute(query)]
 

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from tocsin_events.instant import to_rfc3339
-from tocsin_notifiers.alert import Alert, Refused
+from tocsin_notifiers.alert import Alert, AlertState, Refused
 from tocsin_notifiers.service import AlertStory, NotFound
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import Page, place_in, to_cursor
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
 from tocsin_server.api.tellings import delivery_shown, way_shown
@@ -33,20 +33,19 @@ class Resolution(BaseModel):
 async def list_alerts(
     request: Request,
     _: Reader,
-    state: Annotated[list[str] | None, Query(description="open, acknowledged, resolved, withdrawn")] = None,
+    state: Annotated[list[AlertState] | None, Query()] = None,
     automation: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: str | None = None,
 ) -> Page:
     """List alerts, the last changed first."""
-    place = from_cursor(cursor)
     alerts = await parts_of(request).notifications.alerts.ls(
         states=state or (),
         automation=automation,
         limit=limit,
-        before=place if isinstance(place, int) else None,
+        before=place_in(cursor),
     )
-    following = to_cursor(alerts[-1].updated) if len(alerts) == limit else None
+    following = to_cursor((alerts[-1].updated, alerts[-1].id)) if len(alerts) == limit else None
     return Page(items=[_shown(one) for one in alerts], next=following)
 
 

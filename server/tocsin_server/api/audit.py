@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import Page, number_in, to_cursor
 from tocsin_server.api.security import needs, parts_of
 from tocsin_server.api.times import with_times
 
@@ -21,8 +21,6 @@ async def list_audit(
     cursor: str | None = None,
 ) -> Page:
     """List changes, the newest first."""
-    place = from_cursor(cursor)
-    before = place if isinstance(place, int) else None
-    rows = await parts_of(request).audit.ls(limit=limit, before=before)
+    rows = await parts_of(request).audit.ls(limit=limit, before=number_in(cursor))
     following = to_cursor(rows[-1]["number"]) if len(rows) == limit else None
     return Page(items=[with_times(row) for row in rows], next=following)

@@ -16,7 +16,7 @@ from tocsin_events.envelope import encode_event
 from tocsin_events.identity import message_key, new_id
 from tocsin_events.instant import to_rfc3339
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import Page, place_in, to_cursor
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
 from tocsin_server.automation_status import AutomationStatus, AutomationStatuses
@@ -86,10 +86,8 @@ async def list_firings(
     cursor: str | None = None,
 ) -> Page:
     """List firings, the newest first."""
-    place = from_cursor(cursor)
-    before = (int(place[0]), str(place[1])) if isinstance(place, list) and len(place) == 2 else None
-    firings = await _statuses(request).firings(automation, limit=limit, before=before)
-    following = to_cursor([firings[-1].at, firings[-1].id]) if len(firings) == limit else None
+    firings = await _statuses(request).firings(automation, limit=limit, before=place_in(cursor))
+    following = to_cursor((firings[-1].at, firings[-1].id)) if len(firings) == limit else None
     return Page(items=[_firing(one) for one in firings], next=following)
 
 

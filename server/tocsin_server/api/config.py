@@ -1,10 +1,11 @@
 """What is configured: plan, apply, rollback, and the revisions."""
 
+import re
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any
+from pathlib import Path as Folder
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
@@ -23,6 +24,10 @@ router = APIRouter(prefix="/config", tags=["config"])
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
 Editor = Annotated[Caller, Depends(needs(Scope.AUTOMATIONS_WRITE))]
 
+_LATEST: Final = 2**31 - 1
+"""The largest number that a revision can have in the database."""
+
+_REVISION: Final = re.compile(r"[0-9]{1,9}")
 _TRIGGER_FIELDS = ("when", "until", "grace")
 
 
@@ -32,7 +37,7 @@ class File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=4096)
-    folder: Path
+    folder: Folder
     text: str
 
 
@@ -54,7 +59,7 @@ class Back(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    revision: int = Field(ge=1)
+    revision: int = Field(ge=1, le=_LATEST)
 
 
 @router.post("/plan")
@@ -115,7 +120,9 @@ async def list_revisions(
 
 
 @router.get("/revisions/{number}")
-async def read_revision(number: int, request: Request, _: Reader) -> dict[str, Any]:
+async def read_revision(
+    number: Annotated[int, Path(ge=1, le=_LATEST)], request: Request, _: Reader
+) -> dict[str, Any]:
     """Return one revision with its content."""
     revision = await parts_of(request).config.revision(number)
     if revision is None:
@@ -196,6 +203,6 @@ def _revision_of(if_match: str | None) -> int | None:
     if if_match is None or if_match.strip() == "*":
         return None
     number = if_match.strip().removeprefix("W/").strip('"')
-    if not number.isdigit():
+    if not _REVISION.fullmatch(number):
         raise Problem(400, "If-Match is not the ETag of a revision.")
     return int(number)

@@ -11,7 +11,7 @@ from tocsin_events.bus import BusUnavailable
 from tocsin_events.dead_letters import DeadLetter
 from tocsin_events.instant import to_rfc3339
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import Page, place_in, to_cursor
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
 
@@ -25,10 +25,8 @@ async def list_dead_letters(
     request: Request, _: Reader, limit: Annotated[int, Query(ge=1, le=500)] = 50, cursor: str | None = None
 ) -> Page:
     """List dead letters, the newest first."""
-    place = from_cursor(cursor)
-    before = place if isinstance(place, int) else None
-    letters = await parts_of(request).dead_letters.ls(limit=limit, before=before)
-    following = to_cursor(letters[-1].created) if len(letters) == limit else None
+    letters = await parts_of(request).dead_letters.ls(limit=limit, before=place_in(cursor))
+    following = to_cursor((letters[-1].created, letters[-1].id)) if len(letters) == limit else None
     return Page(items=[_shown(one) for one in letters], next=following)
 
 

@@ -1,7 +1,8 @@
 """Events: search, count, one, live, and the catalogue of types; taking them in is `api/ingest.py`."""
 
+import re
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query
@@ -15,12 +16,14 @@ from tocsin_events.filter import EventFilter, InvalidFilter
 from tocsin_events.instant import parse_rfc3339, to_rfc3339
 from tocsin_server.access import Caller, Scope
 from tocsin_server.api.live import live_events
-from tocsin_server.api.paging import Page
+from tocsin_server.api.openapi import CLOUD_EVENT
+from tocsin_server.api.paging import LARGEST, Page
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
 
 router = APIRouter(tags=["events"])
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
+_SEQUENCE: Final = re.compile(r"[0-9]{1,19}")
 
 
 def _filter(
@@ -87,14 +90,16 @@ async def stream_events(
     request: Request, _: Reader, wanted: Wanted, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Follow events as Server-Sent Events; resumes after ``Last-Event-ID``."""
-    if last_event_id is not None and not (last_event_id.isascii() and last_event_id.isdigit()):
-        raise Problem(400, "Last-Event-ID is not an id that this stream gave.")
-    after = None if last_event_id is None else int(last_event_id)
+    after = None if last_event_id is None else _sequence(last_event_id)
     lines = live_events(parts_of(request), wanted, after=after)
     return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/events/{id_}")
+@router.get(
+    "/events/{id_}",
+    response_class=Response,
+    responses={200: {"content": {"application/cloudevents+json": {"schema": CLOUD_EVENT}}}},
+)
 async def read_event(id_: str, request: Request, _: Reader, source: str | None = None) -> Response:
     """Return one event; where several sources gave the id, the newest unless ``source`` says which."""
     stored = await parts_of(request).events.get(id_, source)
@@ -133,6 +138,12 @@ def instant_of(text: str | None, name: str) -> int | None:
         raise Problem(
             400, f"{name}: {text!r} is neither a duration such as 1h nor an RFC 3339 time with an offset."
         ) from None
+
+
+def _sequence(last_event_id: str) -> int:
+    if not _SEQUENCE.fullmatch(last_event_id) or int(last_event_id) > LARGEST:
+        raise Problem(400, "Last-Event-ID is not an id that this stream gave.")
+    return int(last_event_id)
 
 
 def _invalid(invalid: InvalidFilter) -> Problem:

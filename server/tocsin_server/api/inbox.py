@@ -3,17 +3,18 @@
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
 from tocsin_events.instant import to_rfc3339
 from tocsin_notifiers.inbox_store import Kept
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import LARGEST, Page, number_in, to_cursor
 from tocsin_server.api.problem import not_found
 from tocsin_server.api.security import needs, parts_of
 
 router = APIRouter(prefix="/inbox", tags=["inbox"])
+Number = Annotated[int, Path(ge=1, lt=LARGEST)]
 
 
 @router.get("")
@@ -26,10 +27,8 @@ async def list_inbox(
     cursor: str | None = None,
 ) -> Page:
     """List messages, the newest first."""
-    place = from_cursor(cursor)
-    before = place if isinstance(place, int) else None
     kept = await parts_of(request).notifications.inbox.ls(
-        limit=limit, before=before, unread=unread, alert=alert
+        limit=limit, before=number_in(cursor), unread=unread, alert=alert
     )
     following = to_cursor(kept[-1].number) if len(kept) == limit else None
     return Page(items=[_shown(one) for one in kept], next=following)
@@ -37,7 +36,7 @@ async def list_inbox(
 
 @router.get("/{number}")
 async def read_message(
-    number: int, request: Request, _: Annotated[Caller, Depends(needs(Scope.READ))]
+    number: Number, request: Request, _: Annotated[Caller, Depends(needs(Scope.READ))]
 ) -> dict[str, Any]:
     """Return one message; it stays as unread as it was."""
     for kept in await parts_of(request).notifications.inbox.ls(limit=1, before=number + 1):
@@ -48,7 +47,7 @@ async def read_message(
 
 @router.post("/{number}/read")
 async def read_inbox_message(
-    number: int, request: Request, _: Annotated[Caller, Depends(needs(Scope.RUNS_WRITE))]
+    number: Number, request: Request, _: Annotated[Caller, Depends(needs(Scope.RUNS_WRITE))]
 ) -> dict[str, Any]:
     """Mark a message as read."""
     if not await parts_of(request).notifications.inbox.mark_read(number, time.time_ns() // 1000):

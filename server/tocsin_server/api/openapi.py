@@ -51,7 +51,9 @@ _SCHEMAS: Final = {
         },
     },
 }
-_EVENT: Final = {"$ref": "#/components/schemas/CloudEvent"}
+CLOUD_EVENT: Final = {"$ref": "#/components/schemas/CloudEvent"}
+"""What operations call an event in their schemas."""
+
 _POST_EVENTS: Final = {
     "tags": ["events"],
     "summary": "Post Events",
@@ -63,8 +65,8 @@ _POST_EVENTS: Final = {
     "requestBody": {
         "required": True,
         "content": {
-            STRUCTURED: {"schema": _EVENT},
-            BATCH: {"schema": {"type": "array", "items": _EVENT}},
+            STRUCTURED: {"schema": CLOUD_EVENT},
+            BATCH: {"schema": {"type": "array", "items": CLOUD_EVENT}},
         },
     },
     "responses": {

@@ -11,7 +11,7 @@ from tocsin_events.bus import BusUnavailable
 from tocsin_events.duration import parse_duration
 from tocsin_events.instant import parse_rfc3339, to_rfc3339
 from tocsin_server.access import Caller, Scope
-from tocsin_server.api.paging import Page, from_cursor, to_cursor
+from tocsin_server.api.paging import LARGEST, Page, place_in, to_cursor
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
 from tocsin_server.deployments import NoSuchDeployment, Origin
@@ -74,17 +74,15 @@ async def list_runs(
     cursor: str | None = None,
 ) -> Page:
     """List runs, the newest first."""
-    place = from_cursor(cursor)
-    before = (int(place[0]), str(place[1])) if isinstance(place, list) and len(place) == 2 else None
     runs = await parts_of(request).runs.ls(
         deployment=deployment,
         flow=flow,
         states=tuple(state or ()),
         since=_instant(since),
-        before=before,
+        before=place_in(cursor),
         limit=limit,
     )
-    following = to_cursor([runs[-1].created, runs[-1].id]) if len(runs) == limit else None
+    following = to_cursor((runs[-1].created, runs[-1].id)) if len(runs) == limit else None
     return Page(items=[_shown(run) for run in runs], next=following)
 
 
@@ -99,7 +97,7 @@ async def read_run_logs(
     id_: str,
     request: Request,
     _: Reader,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
 ) -> Page:
     """Return lines of a run's log in order, those after the number ``after``."""
