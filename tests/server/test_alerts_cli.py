@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from server_process import ServerProcess, eventually
+from tocsin_server.cli.tellings import what_became_of
 
 CONFIG = """
 notifiers:
@@ -40,6 +41,13 @@ def test_an_alert_is_shown_as_a_story_for_people(server: ServerProcess, tmp_path
     assert lines_of(shown, "inbox", "escalation 1", "held: due at")
     assert lines_of(shown, "story-night", "held: quiet hours story-always defers until")
     assert lines_of(shown, "team: data")
+    for matcher, said in [
+        ('automation.name == "story" && resource.name.startsWith("pump")', "It is true of 1 open alert."),
+        ('automatoin.name == "story"', "No open alert is like that now."),
+    ]:
+        made = server.cli("silences", "create", matcher, "--for", "1h")
+        assert said in made.stderr
+        assert server.cli("silences", "rm", made.stdout.strip()).returncode == 0
     whole = server.read("alerts", "show", alert["id"])
     assert all(line["at"].endswith("Z") for one in whole["deliveries"] for line in one["log"])
     assert whole["firing"]["event"]["type"] == "story.bad"
@@ -48,3 +56,18 @@ def test_an_alert_is_shown_as_a_story_for_people(server: ServerProcess, tmp_path
     shown = server.cli("alerts", "show", alert["id"]).stdout
     assert lines_of(shown, "resolved", ": pumped by hand")
     assert lines_of(shown, "story-night", "not sent: the alert was over before")
+
+
+def test_words_for_what_became_of_a_message():
+    way = {"id": "w1", "told_by": "w1", "state": "passed", "status": "firing", "reason": "reminder"}
+
+    def said(*states: str, **changes: str) -> str:
+        return what_became_of({**way, **changes}, [{"way": "w1", "status": one} for one in states])
+
+    assert said("delivered", "delivered") == "sent as a reminder"
+    assert (
+        said("delivered", "retrying", reason="") == "sent, but 1 of 2 did not get it yet (see the deliveries)"
+    )
+    assert said("failed", "failed") == "failed (see the deliveries)"
+    assert said("dropped", status="resolved") == "not sent: what it follows up on never arrived"
+    assert said("delivered", told_by="w2", reason="") == "sent, in one message with others"

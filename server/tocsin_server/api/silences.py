@@ -10,12 +10,16 @@ from starlette.requests import Request
 from tocsin_events.duration import parse_duration
 from tocsin_events.expression import ExpressionSyntaxError
 from tocsin_events.instant import parse_rfc3339, to_rfc3339
+from tocsin_notifiers import alerts
+from tocsin_notifiers.conditions import Conditions
+from tocsin_notifiers.names import names_of_alert
 from tocsin_notifiers.service import NotFound
 from tocsin_notifiers.silence import EmptySilence, Silence, TooWide
 from tocsin_server.access import Caller, Scope
 from tocsin_server.api.paging import Page
 from tocsin_server.api.problem import Problem, not_found
 from tocsin_server.api.security import needs, parts_of
+from tocsin_server.parts import Parts
 
 router = APIRouter(prefix="/silences", tags=["silences"])
 Operator = Annotated[Caller, Depends(needs(Scope.RUNS_WRITE))]
@@ -46,7 +50,7 @@ async def list_silences(
 
 @router.post("", status_code=201)
 async def create_silence(wanted: SilenceWanted, request: Request, caller: Operator) -> dict[str, Any]:
-    """Make a silence."""
+    """Make a silence; ``matches`` counts the open alerts that it is true of."""
     parts, now = parts_of(request), time.time_ns() // 1000
     try:
         starts = parse_rfc3339(wanted.starts) if wanted.starts else now
@@ -64,7 +68,7 @@ async def create_silence(wanted: SilenceWanted, request: Request, caller: Operat
     except (TooWide, EmptySilence, ExpressionSyntaxError, ValueError) as problem:
         raise Problem(400, f"{problem}") from None
     await parts.audit.record(caller, "silence.created", f"silence/{made.id}", after=wanted.model_dump())
-    return _shown(made, now)
+    return {**_shown(made, now), "matches": await _matches(parts, made)}
 
 
 @router.delete("/{id_}")
@@ -77,6 +81,13 @@ async def delete_silence(id_: str, request: Request, caller: Operator) -> dict[s
         raise not_found("silence", id_) from None
     await parts.audit.record(caller, "silence.deleted", f"silence/{id_}")
     return {"id": id_, "deleted": True}
+
+
+async def _matches(parts: Parts, silence: Silence) -> int:
+    conditions = Conditions()
+    async with parts.engine.connect() as connection:
+        kept = await alerts.open_ones(connection)
+    return sum(conditions.match(silence.matcher, names_of_alert(one.alert, one.firing)) for one in kept)
 
 
 def _shown(silence: Silence, now: int) -> dict[str, Any]:

@@ -6,15 +6,15 @@ from typing import Any
 from tocsin_notifiers.delivery import Delivery
 from tocsin_server.api.times import with_times
 
-_SAID = ("notifier", "status", "state", "stage", "reason", "detail", "by", "level", "round")
+_SAID = ("id", "notifier", "status", "state", "stage", "reason", "detail", "by", "level", "round", "told_by")
 _SECOND = 1_000_000
 
 
 def way_shown(way: Mapping[str, Any], broken: Mapping[str, str]) -> dict[str, Any]:
     """Return a way: where it is held or stopped, by what, and when it is looked at again.
 
-    ``level`` counts an escalation's steps and ``round`` the reminders, both from 0. ``broken`` says why notifiers
-    can't work.
+    ``level`` counts an escalation's steps and ``round`` the reminders, both from 0; ``told_by`` is the way whose
+    deliveries say it, another one where a message tells of several. ``broken`` says why notifiers can't work.
     """
     shown = {key: way.get(key) for key in _SAID}
     if way.get("reason") == "not-ready":
@@ -30,6 +30,7 @@ def delivery_shown(delivery: Delivery) -> dict[str, Any]:
     times = with_times({"created": delivery.created, "at": delivery.finished, "time": again})
     return {
         "id": delivery.id,
+        "way": delivery.way,
         "notifier": delivery.notifier,
         "kind": delivery.kind,
         "target": delivery.target,

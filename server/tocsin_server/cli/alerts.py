@@ -66,7 +66,7 @@ def show(ctx: click.Context, id: str, output: str) -> None:  # noqa: A002 - the 
     _heading("Who was told, and who was not")
     show_list(alert["ways"], output, [
         ("AT", when), ("NOTIFIER", "notifier"), ("MESSAGE", what_it_says),
-        ("WHAT BECAME OF IT", lambda row: what_became_of(row, over=over)),
+        ("WHAT BECAME OF IT", lambda row: what_became_of(row, alert["deliveries"], over=over)),
     ], empty="Nobody was asked to tell of it.")  # fmt: skip
     _heading("Deliveries")
     show_list(alert["deliveries"], output, [

@@ -43,6 +43,13 @@ def create(ctx: click.Context, /, **wanted: object) -> None:
     """Keep alerts that CEL is true of quiet."""
     made = api_of(ctx).post("/silences", json=wanted)
     click.echo(made["id"])
+    count = made["matches"]
+    met = (
+        f"It is true of {count} open alert{'s' * (count != 1)}."
+        if count
+        else "No open alert is like that now."
+    )
+    click.echo(f"{met} It ends at {local_time(made['ends'])}.", err=True)
 
 
 @command.command()

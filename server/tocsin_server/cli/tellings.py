@@ -1,7 +1,7 @@
 """What became of notifications and deliveries, in words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tocsin_server.cli.output import local_time
@@ -26,12 +26,17 @@ _PASSED: Final = {
 }
 
 
-def what_became_of(way: Mapping[str, Any], *, over: bool = False) -> str:
+def what_became_of(
+    way: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]] = (), *, over: bool = False
+) -> str:
     """Return how far a notification got on its way to a notifier, and what holds or stopped it.
 
-    ``over`` says that its alert has ended: what is held then and would say that it fires is not sent any more.
+    ``deliveries`` are those of its alert. ``over`` says that the alert has ended: what is held then and would say that
+    it fires is not sent any more.
     """
-    return _INSTANT.sub(lambda found: local_time(found[0]), _became(way, over=over))
+    if way["state"] == "passed":
+        return _sent(way, [one for one in deliveries if one["way"] == way["told_by"]])
+    return _INSTANT.sub(lambda found: local_time(found[0]), _kept_back(way, over=over))
 
 
 def when(way: Mapping[str, Any]) -> str:
@@ -50,6 +55,8 @@ def what_it_says(way: Mapping[str, Any]) -> str:
 
 def last_word(delivery: Mapping[str, Any]) -> str:
     """Return what the last attempt of a delivery came to, and when the next is made."""
+    if delivery["status"] == "dropped":
+        return "needless: what it follows up on never arrived"
     if not delivery["log"]:
         return "not tried yet"
     last = delivery["log"][-1]
@@ -59,11 +66,24 @@ def last_word(delivery: Mapping[str, Any]) -> str:
     return f"{said}{times}{again}"
 
 
-def _became(way: Mapping[str, Any], *, over: bool) -> str:
+def _sent(way: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]) -> str:
+    said = _PASSED.get(str(way["reason"] or ""), "sent")
+    states = [str(one["status"]) for one in deliveries]
+    if not states:
+        return f"{said}, in one message with others"
+    if set(states) == {"dropped"}:
+        return "not sent: what it follows up on never arrived"
+    if set(states) <= {"failed", "dropped"}:
+        return "failed (see the deliveries)"
+    missing = len(states) - states.count("delivered")
+    return (
+        f"{said}, but {missing} of {len(states)} did not get it yet (see the deliveries)" if missing else said
+    )
+
+
+def _kept_back(way: Mapping[str, Any], *, over: bool) -> str:
     reason = str(way["reason"] or "")
     match way["state"]:
-        case "passed":
-            return _PASSED.get(reason, "sent")
         case "held" if over and way["status"] == "firing":
             return "not sent: the alert was over before"
         case "held":
