@@ -15,6 +15,7 @@ from tocsin_notifiers.plain_text import one_line, plain_text
 _ERROR_LINES: Final = 12
 _ERROR_CHARACTERS: Final = 1_500
 _TITLE_CHARACTERS: Final = 250
+_SUBJECT_CHARACTERS: Final = 200
 _RESOLVED: Final = "Resolved: "
 _SAYS_NOTHING: Final = frozenset({"", "an event matched"})
 """Reasons of a firing that its title says better."""
@@ -107,9 +108,10 @@ def title_of(notification: Notification) -> str:
 def default_title(notification: Notification) -> str:
     """Return what happened to what, and how often, in one line: ``nightly failed 3 times``."""
     event = _mapping(notification.firing.get("event"))
-    subject = one_line(_subject(event))
+    subject = _shorten(one_line(_subject(event)), _SUBJECT_CHARACTERS)
     if not subject:
-        return one_line(_description(notification.firing)) or notification.automation or "Notification"
+        described = _shorten(one_line(_description(notification.firing)), _SUBJECT_CHARACTERS)
+        return described or notification.automation or "Notification"
     happened = str(event.get("type", "")).rpartition(".")[2].replace("-", " ").replace("_", " ")
     return f"{subject} {happened}{_times(_count(notification))}"
 

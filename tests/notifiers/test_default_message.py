@@ -67,6 +67,12 @@ def test_a_message_always_has_a_title(blank):
     assert made(about().model_copy(update={"title": blank})).title == "pump failed"
 
 
+def test_a_long_name_leaves_room_for_what_happened():
+    title = made(about("n" * 2_000)).title
+    assert title.endswith("n… failed")
+    assert len(title) < 220
+
+
 def test_a_message_says_nothing_where_there_is_nothing_to_say():
     told = made(about(error={"type": "E", "message": " ", "traceback": "\n"}))
     assert told.body == "**E**"

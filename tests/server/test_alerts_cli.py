@@ -58,6 +58,27 @@ def test_an_alert_is_shown_as_a_story_for_people(server: ServerProcess, tmp_path
     assert lines_of(shown, "story-night", "not sent: the alert was over before")
 
 
+def test_several_alerts_are_acknowledged_and_ended_at_once(server: ServerProcess, tmp_path: Path):
+    (tmp_path / "tocsin.yaml").write_text(
+        "automations: {several: {when: {event: several.bad, for_each: resource.id}, until: {event: several.good},"
+        " then: [{notify: inbox}]}}"
+    )
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+    for number in range(3):
+        server.cli("events", "emit", "several.bad", "--resource", f"pump/s{number}")
+
+    def states() -> dict[str, str]:
+        return {one["id"]: one["state"] for one in server.read("alerts", "ls", "--automation", "several")}
+
+    first, second, third = eventually(lambda: states() if len(states()) == 3 else None)
+    done = server.cli("alerts", "ack", first, second)
+    assert done.stderr.count("acknowledged by local") == 2
+    assert "local" in server.cli("alerts", "ls", "--automation", "several").stdout
+    assert server.cli("alerts", "resolve", second, third, "--reason", "both mended").returncode == 0
+    assert states() == {first: "acknowledged", second: "resolved", third: "resolved"}
+    assert server.cli("alerts", "ack", first, "nope").returncode == 3
+
+
 def test_words_for_what_became_of_a_message():
     way = {"id": "w1", "told_by": "w1", "state": "passed", "status": "firing", "reason": "reminder"}
 

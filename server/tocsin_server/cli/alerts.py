@@ -38,6 +38,7 @@ def ls(ctx: click.Context, states: tuple[str, ...], automation: str | None, limi
         ("TITLE", "title"),
         ("COUNT", "count"),
         ("OPENED", lambda row: local_time(row["opened"])),
+        ("ACKNOWLEDGED BY", "acknowledged_by"),
         ("ID", "id"),
     ]
     found = api_of(ctx).pages("/alerts", limit=limit, state=list(states) or None, automation=automation)
@@ -78,22 +79,30 @@ def show(ctx: click.Context, id: str, output: str) -> None:  # noqa: A002 - the 
 
 
 @command.command()
-@click.argument("id", metavar="ID", shell_complete=completing("/alerts", "id", "title"))
+@click.argument(
+    "ids", metavar="ID…", nargs=-1, required=True, shell_complete=completing("/alerts", "id", "title")
+)
 @click.pass_context
-def ack(ctx: click.Context, id: str) -> None:  # noqa: A002 - the argument's name
-    """Acknowledge an alert: reminders and escalation stop."""
-    alert = api_of(ctx).post("/alerts/{}/ack", id)
-    click.echo(f"Acknowledged by {alert['acknowledged_by']}.", err=True)
+def ack(ctx: click.Context, ids: tuple[str, ...]) -> None:
+    """Acknowledge alerts: reminders and escalation stop."""
+    api = api_of(ctx)
+    for one in ids:
+        alert = api.post("/alerts/{}/ack", one)
+        click.echo(printable(f"{alert['title']}: acknowledged by {alert['acknowledged_by']}."), err=True)
 
 
 @command.command()
-@click.argument("id", metavar="ID", shell_complete=completing("/alerts", "id", "title"))
+@click.argument(
+    "ids", metavar="ID…", nargs=-1, required=True, shell_complete=completing("/alerts", "id", "title")
+)
 @click.option("--reason", default="", help="Why; those who were told will read it.")
 @click.pass_context
-def resolve(ctx: click.Context, id: str, reason: str) -> None:  # noqa: A002 - the argument's name
-    """End an alert by hand."""
-    api_of(ctx).post("/alerts/{}/resolve", id, json={"reason": reason})
-    click.echo("Resolved.", err=True)
+def resolve(ctx: click.Context, ids: tuple[str, ...], reason: str) -> None:
+    """End alerts by hand."""
+    api = api_of(ctx)
+    for one in ids:
+        alert = api.post("/alerts/{}/resolve", one, json={"reason": reason})
+        click.echo(printable(f"{alert['title']}: resolved."), err=True)
 
 
 def _headed(alert: Mapping[str, Any]) -> None:

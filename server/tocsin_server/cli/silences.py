@@ -53,9 +53,13 @@ def create(ctx: click.Context, /, **wanted: object) -> None:
 
 
 @command.command()
-@click.argument("id", metavar="ID", shell_complete=completing("/silences", "id", "matcher"))
+@click.argument(
+    "ids", metavar="ID…", nargs=-1, required=True, shell_complete=completing("/silences", "id", "matcher")
+)
 @click.pass_context
-def rm(ctx: click.Context, id: str) -> None:  # noqa: A002 - the argument's name
-    """End a silence before its time."""
-    api_of(ctx).call("DELETE", "/silences/{}", id)
-    click.echo("Ended.", err=True)
+def rm(ctx: click.Context, ids: tuple[str, ...]) -> None:
+    """End silences before their time."""
+    api = api_of(ctx)
+    for one in ids:
+        api.call("DELETE", "/silences/{}", one)
+        click.echo(f"Ended {one}.", err=True)
