@@ -5,7 +5,6 @@ What is to go over the bus afterwards follows from the rows, so a crash after th
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from tocsin_events.instant import SECOND, to_rfc3339
@@ -17,7 +16,6 @@ from tocsin_notifiers.names import names_of
 from tocsin_notifiers.notification import Notification, Status
 from tocsin_notifiers.pipeline import (
     MUTING,
-    GroupTimes,
     Hold,
     Pass,
     Reason,
@@ -88,19 +86,28 @@ class Desk:
 
     async def move(self, moving: Sequence[Way], scene: Scene) -> None:
         """Run ways through the stages; those of one group that pass together make one message."""
-        bundles: dict[tuple[str, str, str], list[Way]] = {}
+        bundles: dict[tuple[str, str, str, bool], list[Way]] = {}
         for way in moving:
             situation = await scene.situation(way, self._roster.setup, self._conditions)
             result = run(way, situation, scene.now)
-            if isinstance(result.verdict, Pass) and not self._roster.targets_of(way.notifier):
+            if (
+                isinstance(result.verdict, Pass)
+                and not way.follows
+                and not self._roster.targets_of(way.notifier)
+            ):
                 result = Result("deliver", _not_ready(way, scene.now))
             if isinstance(result.verdict, Pass):
                 # Without a group, only what quiet hours or a silence held comes together: as one digest.
                 together = way.group or ("muted" if way.muted else way.id)
-                bundles.setdefault((way.notifier.name, together, way.notification.status), []).append(way)
+                key = (way.notifier.name, together, way.notification.status, way.follows)
+                bundles.setdefault(key, []).append(way)
             else:
                 await self._note(way, result, scene)
-        for bundle in bundles.values():
+        # What follows up comes last: it says what is still open, too.
+        for bundle in sorted(bundles.values(), key=lambda ways: ways[0].follows):
+            if bundle[0].follows:
+                await self._teller.tell_ends(bundle, scene)
+                continue
             said, repeated = once_each(bundle)
             await self._teller.tell(said, scene)
             for way in repeated:
@@ -153,7 +160,7 @@ class Desk:
             values["announced"] = False
         await scene.draft.settle(scene.connection, way, scene.now, **values)
         if isinstance(verdict, Hold) and result.stage == "group":
-            scene.groups[way.group] = replace(scene.groups.get(way.group, GroupTimes()), next=verdict.until)
+            scene.next_turn(way.group, verdict.until)
 
     def _unrouted(self, notification: Notification, now: int) -> Way:
         return Way(

@@ -6,7 +6,7 @@ the *situation*, a picture of alerts, silences, groups and what has been told. N
 so a day of alerts takes a test no time, and a stop can be explained by running the stages again.
 
 What says that something is over (or acknowledged) passes silences, inhibitions and quiet hours: who was told that
-something is wrong is told the end of it.
+something is wrong is told the end of it. In a group the ends are collected, as its alerts are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from typing import Final
 from tocsin_events.instant import SECOND, to_rfc3339
 from tocsin_notifiers.alert import Alert, AlertState
 from tocsin_notifiers.conditions import Conditions
-from tocsin_notifiers.configuration import ServiceNotifier
+from tocsin_notifiers.configuration import Group, ServiceNotifier
 from tocsin_notifiers.inhibition import Inhibition, inhibitor_of
 from tocsin_notifiers.names import Names, names_of
 from tocsin_notifiers.notification import Notification, Severity, Status
@@ -77,7 +77,8 @@ class Way:
     """The path of one notification to one notifier.
 
     ``level`` counts an escalation's steps and ``round`` the reminders, both from 0; ``due`` is when it may go on;
-    ``stage`` names where it is held. ``muted`` says that a silence, an inhibition or quiet hours have held it.
+    ``stage`` names where it is held. ``muted`` says that a silence, an inhibition or quiet hours have held it, ``follows`` that
+    it follows up on what was told: that an alert is acknowledged, or over.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Way:
     group: str = ""
     path: tuple[str, ...] = ()
     muted: bool = False
+    follows: bool = False
 
     @property
     def is_news(self) -> bool:
@@ -100,10 +102,11 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class GroupTimes:
-    """When a group was last told, and when its next message is due."""
+    """When a group was last told, and when its next turn is; ``over`` says that it was then told that all of it is over."""
 
     last: int | None = None
     next: int | None = None
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +148,44 @@ def moment(way: Way, situation: Situation, now: int) -> Verdict:
 
 
 def group(way: Way, situation: Situation, now: int) -> Verdict:
-    """Collect a group's alerts: ``wait`` before its first message, ``interval`` between later ones."""
+    """Collect what happens in a group until the group's turn: its alerts, and their ends."""
     wanted = way.notifier.options.group
     if not way.group or wanted is None or way.level or way.round:
         return Pass()
-    if way.stage == "group":
-        return Pass() if now >= way.due else Hold(way.due, Reason.GROUPED)
-    times = situation.groups.get(way.group, GroupTimes())
+    due = way.due
+    if way.stage != "group":
+        times = situation.groups.get(way.group, GroupTimes())
+        due = (turn_of_end if way.follows else turn_of_news)(wanted, times, now)
+    return wait_for_turn(due) if due > now else Pass()
+
+
+def wait_for_turn(due: int) -> Hold:
+    """Return that something waits for its group's turn."""
+    return Hold(due, Reason.GROUPED, f"until its group's turn at {to_rfc3339(due)}")
+
+
+def turn_of_news(wanted: Group, times: GroupTimes, now: int) -> int:
+    """Return when a group's news is told: after ``wait``, ``interval`` after the last message, or with what waits already.
+
+    A group that was told to be over begins anew.
+    """
     if times.next is not None and times.next > now:
-        return Hold(times.next, Reason.GROUPED)
+        return times.next
     due = now + wanted.wait
-    if times.last is not None:
-        due = max(due, times.last + wanted.interval)
-    return Hold(due, Reason.GROUPED) if due > now else Pass()
+    return due if times.last is None or times.over else max(due, times.last + wanted.interval)
+
+
+def turn_of_end(wanted: Group, times: GroupTimes, now: int) -> int:
+    """Return when the end of one of a group's alerts is told: ``interval`` after the last message, or with what waits already.
+
+    Where the last message is longer ago, what ends together is collected for ``wait``. Never is it later than ``interval``.
+    """
+    latest = now + wanted.interval
+    if times.next is not None and now < times.next <= latest:
+        return times.next
+    if times.last is not None and times.last + wanted.interval > now:
+        return times.last + wanted.interval
+    return min(now + wanted.wait, latest)
 
 
 def inhibit(way: Way, situation: Situation, now: int) -> Verdict:

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.alert import Acknowledge, Alert, End
 from tocsin_notifiers.default_message import Pages
-from tocsin_notifiers.delivery import Delivery
+from tocsin_notifiers.delivery import Delivery, DeliveryStatus
 from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.inbox_store import InboxStore
 from tocsin_notifiers.ledger import delivery_of
@@ -90,12 +90,16 @@ class Rehearsal:
     async def acknowledge(self, alert: str, by: str) -> Alert:
         """Acknowledge an alert now."""
         what = Acknowledge(f"{by} {self._now}", self._now, by)
-        return await self._office.change(alert, what, Status.ACKNOWLEDGED, f"Acknowledged by {by}.")
+        after = await self._office.change(alert, what, Status.ACKNOWLEDGED, f"Acknowledged by {by}.")
+        await self._note()
+        return after
 
     async def resolve(self, alert: str, by: str) -> Alert:
         """End an alert by hand now."""
         what = End(f"{by} {self._now}", self._now, f"resolved by {by}", by=by)
-        return await self._office.change(alert, what, Status.RESOLVED, f"Resolved by {by}.")
+        after = await self._office.change(alert, what, Status.RESOLVED, f"Resolved by {by}.")
+        await self._note()
+        return after
 
     async def silence(self, matcher: str, *, ends: int, starts: int | None = None) -> Silence:
         """Make a silence."""
@@ -112,9 +116,13 @@ class Rehearsal:
             return [delivery_of(row) for row in await connection.execute(query)]
 
     async def _note(self) -> None:
-        """Keep what the service would publish as ``notification.suppressed``."""
+        """Let what was handed over arrive, and keep what the service would publish as ``notification.suppressed``."""
         fresh = WAYS.c.announced.is_(False)
+        pending = update(DELIVERIES).where(DELIVERIES.c.status == str(DeliveryStatus.PENDING))
         async with self._engine.begin() as connection:
+            await connection.execute(
+                pending.values(status=str(DeliveryStatus.DELIVERED), finished=DELIVERIES.c.created)
+            )
             for row in await connection.execute(select(WAYS).where(fresh).order_by(WAYS.c.id)):
                 self.suppressed.append(
                     Suppressed(

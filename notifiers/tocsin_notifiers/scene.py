@@ -1,10 +1,10 @@
 """The scene: what all ways of one transaction look at, read once, and what comes of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tocsin_notifiers import alerts, silences, ways
+from tocsin_notifiers import alerts, silences, told, ways
 from tocsin_notifiers.alert import Alert
 from tocsin_notifiers.conditions import Conditions
 from tocsin_notifiers.delivery import Delivery
@@ -58,13 +58,24 @@ class Scene:
         ref = AlertRef(id=alert.id, opened=alert.opened, count=alert.count)
         return notification.model_copy(update={"alert": ref})
 
+    async def times_of(self, group: str) -> GroupTimes:
+        """Return when a group was last told and when its next turn is."""
+        if group not in self.groups:
+            await self.flush()
+            self.groups[group] = await ways.times_of(self.connection, group)
+        return self.groups[group]
+
+    def next_turn(self, group: str, due: int) -> None:
+        """Note when a group's next turn is."""
+        self.groups[group] = replace(self.groups.get(group, GroupTimes()), next=due)
+
     async def situation(self, way: Way, setup: Setup, conditions: Conditions) -> Situation:
         """Return what the stages look at for a way."""
         alert = await self.alert_of(way.notification)
-        if alert is not None or (way.group and way.group not in self.groups):
+        if alert is not None:
             await self.flush()
-        if way.group and way.group not in self.groups:
-            self.groups |= await ways.times_of(self.connection, [way.group])
+        if way.group:
+            await self.times_of(way.group)
         return Situation(
             conditions=conditions,
             alert=alert,
@@ -73,7 +84,7 @@ class Scene:
             silences=await self._active_silences(),
             quiet_hours=setup.quiet_hours,
             groups=self.groups,
-            told={} if alert is None else await ways.told_of(self.connection, alert.id),
+            told={} if alert is None else await told.told_of(self.connection, alert.id),
         )
 
     async def _open_ones(self) -> tuple[tuple[Alert, Names], ...]:

@@ -79,7 +79,8 @@ class WayRow(SQLModel, table=True):
     __tablename__ = "notification_ways"
     __table_args__ = (
         Index("ix_notification_ways_due", "state", "due"),
-        Index("ix_notification_ways_alert", "alert", "state"),
+        Index("ix_notification_ways_alert", "alert", "group", "state", "status"),
+        Index("ix_notification_ways_group", "group", "state", "status", "updated"),
     )
 
     id: str = Field(primary_key=True)
@@ -98,6 +99,7 @@ class WayRow(SQLModel, table=True):
     detail: str = ""
     by: str = ""
     muted: bool = False
+    follows: bool = False
     told_by: str = Field(default="", index=True)
     path: list[str] = Field(sa_column=_json())
     created: int = Field(sa_type=BigInteger)

@@ -1,20 +1,21 @@
 """Ways in SQL: where each notification is held or stopped, and which message told what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_events.identity import derived_id
+from tocsin_notifiers.alert import ENDED, AlertState
 from tocsin_notifiers.default_message import title_of
 from tocsin_notifiers.delivery import Delivery
 from tocsin_notifiers.ledger import insert_deliveries
-from tocsin_notifiers.notification import Notification, Severity, Status
-from tocsin_notifiers.pipeline import GroupTimes, Told, Way
+from tocsin_notifiers.notification import Notification, Status
+from tocsin_notifiers.pipeline import GroupTimes, Way
 from tocsin_notifiers.setup import Setup
-from tocsin_notifiers.store import DELIVERIES, NOTIFICATIONS, WAYS, insert_new
+from tocsin_notifiers.store import ALERTS, NOTIFICATIONS, WAYS, insert_new
 
 HELD, STOPPED, PASSED = "held", "stopped", "passed"
 
@@ -121,67 +122,35 @@ async def next_due(connection: AsyncConnection) -> int | None:
     return due
 
 
-async def times_of(connection: AsyncConnection, groups: Sequence[str]) -> dict[str, GroupTimes]:
-    """Return when groups were last told and when their next messages are due."""
-    if not groups:
-        return {}
-    base = select(WAYS.c.group, func.max(WAYS.c.updated), func.min(WAYS.c.due)).where(
-        WAYS.c.group.in_(list(groups))
+async def times_of(connection: AsyncConnection, group: str) -> GroupTimes:
+    """Return when a group was last told, whether that was the end of all of it, and when its next turn is."""
+    here = WAYS.c.group == group
+    passed = select(func.max(WAYS.c.updated)).where(here, WAYS.c.state == PASSED)
+    waiting = select(func.min(WAYS.c.due)).where(here, WAYS.c.state == HELD, WAYS.c.stage == "group")
+    parts = (
+        passed.where(WAYS.c.status == str(Status.FIRING)),
+        passed.where(WAYS.c.status == str(Status.RESOLVED)),
+        waiting,
     )
-    last = await connection.execute(base.where(WAYS.c.state == PASSED).group_by(WAYS.c.group))
-    told = {row[0]: row[1] for row in last}
-    waiting = await connection.execute(
-        base.where(WAYS.c.state == HELD, WAYS.c.stage == "group").group_by(WAYS.c.group)
-    )
-    due = {row[0]: row[2] for row in waiting}
-    return {group: GroupTimes(told.get(group), due.get(group)) for group in groups}
+    row = (await connection.execute(select(*(part.scalar_subquery() for part in parts)))).one()
+    news, ends, due = row
+    last = max((one for one in (news, ends) if one is not None), default=None)
+    over = ends is not None and last != news and not await open_alerts_of(connection, group, limit=1)
+    return GroupTimes(last, due, over)
 
 
-async def told_of(connection: AsyncConnection, alert: str) -> dict[str, Told]:
-    """Return what notifiers have been told of an alert, by notifier: the last time, and the worst."""
-    query = select(WAYS.c.notifier, WAYS.c.updated, WAYS.c.severity).where(
-        WAYS.c.alert == alert, WAYS.c.state == PASSED, WAYS.c.status == str(Status.FIRING)
+async def open_alerts_of(connection: AsyncConnection, group: str, *, limit: int | None = None) -> list[str]:
+    """Return the ids of the alerts that were told in a group and are still open."""
+    told_here = exists().where(
+        WAYS.c.alert == ALERTS.c.id,
+        WAYS.c.group == group,
+        WAYS.c.state == PASSED,
+        WAYS.c.status == str(Status.FIRING),
     )
-    rank = list(Severity)
-    told: dict[str, Told] = {}
-    for row in await connection.execute(query):
-        before = told.get(row.notifier)
-        severity = Severity(row.severity)
-        if before is not None:
-            severity = max(severity, before.severity, key=rank.index)
-        told[row.notifier] = Told(max(row.updated, before.at if before else 0), severity)
-    return told
-
-
-async def tellers_of(connection: AsyncConnection, alert: str) -> Mapping[str, Mapping[str, str]]:
-    """Return for each notifier that was told of an alert the first delivery to each target, by target."""
-    passed = (
-        select(WAYS.c.told_by)
-        .where(WAYS.c.alert == alert, WAYS.c.state == PASSED, WAYS.c.status == str(Status.FIRING))
-        .scalar_subquery()
+    still_open = ALERTS.c.state.in_([str(state) for state in AlertState if state not in ENDED])
+    return list(
+        (await connection.execute(select(ALERTS.c.id).where(still_open, told_here).limit(limit))).scalars()
     )
-    query = (
-        select(DELIVERIES.c.id, DELIVERIES.c.notifier, DELIVERIES.c.target)
-        .where(DELIVERIES.c.way.in_(passed))
-        .order_by(DELIVERIES.c.created, DELIVERIES.c.id)
-    )
-    found: dict[str, dict[str, str]] = {}
-    for row in await connection.execute(query):
-        found.setdefault(row.notifier, {}).setdefault(row.target, row.id)
-    return found
-
-
-async def last_notification_of(connection: AsyncConnection, alert: str, notifier: str) -> Notification | None:
-    """Return the notification by which a notifier was last told that an alert fires."""
-    query = (
-        select(NOTIFICATIONS.c.body)
-        .join(WAYS, WAYS.c.notification == NOTIFICATIONS.c.id)
-        .where(WAYS.c.alert == alert, WAYS.c.notifier == notifier, WAYS.c.status == str(Status.FIRING))
-        .order_by(WAYS.c.updated.desc())
-        .limit(1)
-    )
-    body = (await connection.execute(query)).scalar_one_or_none()
-    return None if body is None else Notification.model_validate_json(body)
 
 
 async def ways_of(
@@ -213,6 +182,7 @@ def _row(way: Way, now: int) -> dict[str, Any]:
         "detail": "",
         "by": "",
         "muted": False,
+        "follows": way.follows,
         "told_by": "",
         "path": list(way.path),
         "created": way.created,
@@ -234,4 +204,5 @@ def _way(row: Row[Any], setup: Setup) -> Way:
         group=row.group,
         path=tuple(row.path),
         muted=row.muted,
+        follows=row.follows,
     )

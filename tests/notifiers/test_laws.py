@@ -27,6 +27,18 @@ AFTERWARDS = 6 * 60 * MINUTE
 KINDS = load_kinds()
 NIGHT = {"intervals": [{"from": "13:00", "to": "15:30"}], "timezone": "UTC", "only": ["critical"]}
 WEBHOOK = {"webhook": {"url": "http://127.0.0.1:9/"}}
+SERVICES = (
+    WEBHOOK,
+    {"slack": {"token": {"secret": "token"}, "channel": "#alerts"}},
+    {
+        "email": {
+            "to": ["ada@example.com", "bob@example.com"],
+            "from": "t@example.com",
+            "smtp": {"host": "mail"},
+        }
+    },
+)
+"""One that can only tell anew, one that can edit and answer, and one with two targets that can answer."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,10 @@ options = st.fixed_dictionaries(
         "resolve": st.sampled_from(["message", "edit", "thread"]),
     },
 )
-setups = st.builds(lambda one, two: {"one": {**WEBHOOK, **one}, "two": {**WEBHOOK, **two}}, options, options)
+services = st.sampled_from(SERVICES)
+setups = st.fixed_dictionaries(
+    {name: st.builds(lambda service, more: {**service, **more}, services, options) for name in ("one", "two")}
+)
 _PHASES = [phase for phase in Phase if phase is not Phase.shrink]
 """Without shrinking: each step is many statements, and it would take minutes."""
 law = settings(
@@ -220,22 +235,60 @@ def says(delivery: Delivery, name: str) -> bool:
     return name in delivery.message.title or name in delivery.message.body
 
 
+def is_news(delivery: Delivery) -> bool:
+    """Tell whether a message says that something is wrong, rather than how what was said before stands now."""
+    return delivery.message.status == "firing" and delivery.after is None
+
+
+def says_over(delivery: Delivery, name: str) -> bool:
+    """Tell whether a message says that an alert is over."""
+    message = delivery.message
+    if message.status == "resolved" and name in message.title:
+        return True
+    lines = message.body.partition("**Still open:**")[0].splitlines()
+    return delivery.after is not None and any(name in line and "over after" in line for line in lines)
+
+
 def names(told: Sequence[Delivery]) -> set[str]:
     everything = {f"alert{flow}{number:02}" for flow in FLOWS for number in range(1, 16)}
     return {name for name in everything if any(says(one, name) for one in told)}
+
+
+def by_target(told: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Return the deliveries to each target of each notifier."""
+    targets = {(one.notifier, one.target) for one in told}
+    return [[one for one in told if (one.notifier, one.target) == target] for target in sorted(targets)]
 
 
 @given(setups, days)
 @law
 def test_every_firing_message_is_followed_by_a_resolution(notifiers, day):
     made = lived(notifiers, day, end=all_over)
-    for notifier in notifiers:
-        told = [one for one in made.told if one.notifier == notifier]
+    for told in by_target(made.told):
         for name in names(told):
-            last = max(one.created for one in told if one.message.status == "firing" and says(one, name))
-            ends = [one for one in told if one.message.status == "resolved" and says(one, name)]
-            assert len(ends) == 1, name
-            assert ends[0].created >= last, name
+            news = [one for one in told if is_news(one) and says(one, name)]
+            ends = [one for one in told if says_over(one, name)]
+            assert ends, name
+            assert ends[0].created >= max(one.created for one in news), name
+            # An edit shows all of what its message told of, each time; anything else is told once.
+            assert len(ends) == 1 or {one.message.follow_up for one in ends} == {"edit"}, name
+            assert {one.after for one in ends} <= {one.id for one in told if is_news(one)}, name
+
+
+@given(setups, days)
+@law
+def test_the_ends_of_a_group_wait_for_its_turn_and_are_told_together(notifiers, day):
+    made = lived(notifiers, day, end=all_over)
+    for told in by_target(made.told):
+        group = notifiers[told[0].notifier].get("group")
+        longest = parse_duration(group["interval"]) if group else 0
+        for name in names(told):
+            end = min(one.created for one in told if says_over(one, name))
+            assert made.ended[name] <= end <= made.ended[name] + longest, name
+        if group and group["by"] == ["automation.name"]:
+            turns = [one.created for one in told if one.after and one.message.status == "resolved"]
+            edited = any(one.message.follow_up == "edit" for one in told)
+            assert edited or len(turns) == len(set(turns))
 
 
 @given(setups, days)
@@ -244,7 +297,7 @@ def test_no_news_leaves_during_a_silence_or_quiet_hours(notifiers, day):
     made = lived(notifiers, day, end=as_it_is)
     night = QuietHours.model_validate(NIGHT)
     for one in made.told:
-        if one.message.status != "firing":
+        if not is_news(one):
             continue
         for flow, starts, ends in made.silences:
             # What left at the very instant at which the silence was made was before it.
@@ -259,7 +312,7 @@ def test_no_news_leaves_during_a_silence_or_quiet_hours(notifiers, day):
 def test_whatever_is_open_in_the_end_has_been_told_to_everyone(notifiers, day):
     made = lived(notifiers, day, end=as_it_is)
     for notifier in notifiers:
-        told = names([one for one in made.told if one.notifier == notifier])
+        told = names([one for one in made.told if one.notifier == notifier and is_news(one)])
         assert set(made.open) <= told
 
 
@@ -268,7 +321,7 @@ def test_whatever_is_open_in_the_end_has_been_told_to_everyone(notifiers, day):
 def test_a_group_loses_none_of_its_alerts(group, day):
     notifiers = {"one": {**WEBHOOK, "group": group}, "two": WEBHOOK}
     made = lived(notifiers, day, end=as_it_is)
-    told = [one for one in made.told if one.notifier == "one" and one.message.status == "firing"]
+    told = [one for one in made.told if one.notifier == "one" and is_news(one)]
     longest = max(parse_duration(group["wait"]), parse_duration(group["interval"]))
     for name, opened in made.opened.items():
         last = opened + longest
@@ -290,7 +343,7 @@ def test_what_comes_twice_is_told_once(notifiers, day):
 @law
 def test_an_acknowledged_alert_is_not_told_of_as_news_again(notifiers, day):
     made = lived(notifiers, [*day, *((0, Acknowledges(flow)) for flow in FLOWS)], end=as_it_is)
-    late = [one for one in made.told if one.created > made.now and one.message.status == "firing"]
+    late = [one for one in made.told if one.created > made.now and is_news(one)]
     # Only what silences, quiet hours or groups had held when it was acknowledged is still told, once.
     assert not any("Reminder" in one.message.body for one in late)
 

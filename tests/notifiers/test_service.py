@@ -1,8 +1,9 @@
 """The service end to end: a real bus, a real database, receivers on loopback."""
 
 from firings import resolved
-from notifying import delivered, events_of, finished, notification, until
+from notifying import NOON, delivered, events_of, finished, notification, until
 from receivers import Answer, receiver
+from tocsin_events.instant import SECOND
 
 
 async def test_a_notification_reaches_its_webhook_once_however_often_it_is_submitted(serving, bus):
@@ -57,3 +58,27 @@ async def test_what_is_rejected_fails_with_an_event_that_says_why(serving, bus):
         await until(lambda: finished(service, "n1"))
         failed = await until(lambda: events_of(bus, "notification.failed"))
         assert "HTTP 400 no such field" in failed[0].data["reason"]
+
+
+async def test_the_ends_of_a_group_outlive_a_restart_and_arrive_in_one_message(serving):
+    clock = [NOON]
+    async with receiver() as hook:
+        grouped = {"hook": {"webhook": {"url": hook.url}, "group": {"wait": "30s", "interval": "5m"}}}
+        async with serving(grouped, clock=lambda: clock[0]) as service:
+            for number in range(3):
+                await service.submit(notification(f"n{number}", alert=f"alert-{number}"))
+            clock[0] += 30 * SECOND
+            await until(lambda: _arrived(service))
+            for number in range(3):
+                payload = resolved(alert=f"alert-{number}", id_=f"end-{number}")
+                await service.keep_firing("automation.resolved", payload)
+        clock[0] += 300 * SECOND
+        async with serving(grouped, clock=lambda: clock[0]) as service:
+            news, ends = [request.json for request in await hook.received(2)]
+            assert (news["type"], ends["type"]) == ("notification.firing", "notification.resolved")
+            assert ends["data"]["title"] == "Resolved: 3 alerts of page-on-failure"
+            assert await service.next_due() is None
+
+
+async def _arrived(service):
+    return [one for one in await service.deliveries.of_notifier("hook") if one.status == "delivered"]

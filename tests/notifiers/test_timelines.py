@@ -9,6 +9,9 @@ from notifying import NOON, make_service, notification
 from tocsin_events.duration import format_duration, parse_duration
 from tocsin_events.instant import to_rfc3339
 from tocsin_notifiers.alert import Refused
+from tocsin_notifiers.delivery import delivered
+from tocsin_notifiers.ledger import Claimed
+from tocsin_notifiers.message import Receipt
 from tocsin_notifiers.notification import Severity
 
 
@@ -55,6 +58,19 @@ class Day:
             for one in sorted(found, key=lambda one: (one.created, one.message.title))
         ]
 
+    async def bodies(self, notifier="hook") -> dict[str, str]:
+        """What the messages of a notifier say, by their titles; the last one of each title."""
+        found = await self.service.deliveries.of_notifier(notifier)
+        return {one.message.title: one.message.body for one in sorted(found, key=lambda one: one.created)}
+
+    async def arrives(self, notifier="hook"):
+        """Let everything arrive that was handed over so far."""
+        for one in await self.service.deliveries.of_notifier(notifier):
+            claim = await self.service.deliveries.claim(one.id)
+            if isinstance(claim, Claimed):
+                receipt, now = Receipt(target=one.target, id=one.id), self.clock[0]
+                await self.service.deliveries.record(delivered(claim.delivery, receipt, started=now, now=now))
+
     async def reasons(self, alert="alert-1") -> list[str]:
         story = await self.service.story(alert)
         return [way["reason"] for way in story.ways]
@@ -70,12 +86,15 @@ def _written(instant: int) -> str:
 
 @pytest.fixture
 def day(engine, bus):
-    def begin(notifiers=None, **sections):
+    def begin(notifiers=None, *, bare=False, **sections):
+        """Begin a day with webhooks that have some options or, ``bare``, with notifiers as they are written."""
         clock = [NOON]
         hook = {"webhook": {"url": "http://127.0.0.1:9/"}}
         written = (
             {"hook": hook}
             if notifiers is None
+            else notifiers
+            if bare
             else {
                 n: {**hook, **o} if "route" not in o and "escalate" not in o else o
                 for n, o in notifiers.items()
@@ -181,6 +200,230 @@ async def test_what_is_over_before_its_group_is_told_is_not_told(day):
     await today.at("10m")
     assert await today.told() == []
     assert await today.reasons("alert-1") == ["over"]
+
+
+TEAM = {"by": ["automation.labels.team"], "wait": "30s", "interval": "5m"}
+
+
+async def test_the_ends_of_a_group_are_told_together_at_its_turn_with_what_is_still_open(day):
+    today = day({"hook": {"group": TEAM}})
+    for number in range(4):
+        await today.fires(f"alert-{number}", labels={"team": "data"}, flow=f"flow-{number}")
+    await today.at("1m")
+    await today.arrives()
+    await today.resolves("alert-0")
+    await today.at("4m")
+    await today.resolves("alert-1")
+    await today.resolves("alert-2")
+    assert await today.told() == [("30s", "4 alerts of page-on-failure")]
+    await today.at("6m")
+    ends = "Resolved: 3 alerts of page-on-failure, 1 still open"
+    assert (await today.told())[1:] == [("5m30s", ends)]
+    said, _, left = (await today.bodies())[ends].partition("**Still open:**")
+    assert (said.count("over after 1m"), said.count("over after 4m")) == (1, 2)
+    assert left.count("nightly failed") == left.count("since 2026-03-01 12:00") == 1
+    await today.resolves("alert-3")
+    await today.at("1h")
+    assert (await today.told())[2:] == [("10m30s", "Resolved: nightly failed")]
+    assert "Still open" not in (await today.bodies())["Resolved: nightly failed"]
+
+
+async def test_an_end_that_waits_for_its_groups_turn_says_so(day):
+    today = day({"hook": {"group": TEAM}})
+    await today.fires(labels={"team": "data"})
+    await today.at("1m")
+    await today.resolves()
+    way = (await today.service.story("alert-1")).ways[-1]
+    assert (way["status"], way["state"], way["stage"], way["reason"]) == (
+        "resolved",
+        "held",
+        "group",
+        "grouped",
+    )
+    assert way["detail"] == "until its group's turn at 2026-03-01T12:05:30Z"
+    await today.at("6m")
+    assert (await today.service.story("alert-1")).ways[-1]["state"] == "passed"
+
+
+async def test_what_ends_together_long_after_the_groups_last_message_is_collected_for_its_wait(day):
+    today = day({"hook": {"group": TEAM}})
+    for number in range(3):
+        await today.fires(f"alert-{number}", labels={"team": "data"})
+    await today.at("1h")
+    await today.arrives()
+    for number in range(3):
+        await today.at(f"1h{10 * number}s")
+        await today.resolves(f"alert-{number}")
+    await today.at("3h")
+    assert (await today.told())[1:] == [("1h30s", "Resolved: 3 alerts of page-on-failure")]
+
+
+async def test_no_end_waits_longer_than_the_interval_also_where_the_wait_is_longer(day):
+    today = day({"hook": {"group": {**TEAM, "wait": "20m"}}})
+    await today.fires("alert-1", labels={"team": "data"})
+    await today.at("1h")
+    await today.fires("alert-2", labels={"team": "data"})
+    await today.resolves("alert-1")
+    await today.at("3h")
+    assert (await today.told())[1:] == [("1h5m", "Resolved: nightly failed"), ("1h20m", "nightly failed")]
+
+
+async def test_somebody_who_acknowledges_is_not_kept_waiting_by_the_group(day):
+    today = day({"hook": {"group": TEAM}})
+    for alert in ("alert-1", "alert-2"):
+        await today.fires(alert, labels={"team": "data"})
+    await today.at("1m")
+    await today.arrives()
+    await today.service.acknowledge("alert-1", by="ada")
+    assert (await today.told())[1:] == [("1m", "Acknowledged: nightly failed")]
+    await today.resolves("alert-2")
+    await today.service.resolve("alert-1", by="ada")
+    await today.at("1h")
+    ends = "Resolved: 2 alerts of page-on-failure"
+    assert (await today.told())[2:] == [("5m30s", ends)]
+    assert "Resolved by ada" in (await today.bodies())[ends]
+
+
+async def test_what_fires_again_before_its_end_was_told_is_told_at_the_same_turn_and_as_open(day):
+    today = day({"hook": {"group": TEAM}})
+    await today.fires("before", labels={"team": "data"})
+    await today.at("1m")
+    await today.arrives()
+    await today.resolves("before")
+    await today.at("2m")
+    await today.fires("again", labels={"team": "data"})
+    await today.at("1h")
+    assert (await today.told())[1:] == [("5m30s", "Resolved: nightly failed"), ("5m30s", "nightly failed")]
+    said, _, left = (await today.bodies())["Resolved: nightly failed"].partition("**Still open:**")
+    assert said.startswith("It lasted 1m")
+    assert "since 2026-03-01 12:02" in left
+
+
+async def test_a_late_firing_of_what_is_over_does_not_have_its_end_told_twice(day):
+    today = day({"hook": {"group": {"wait": "0s", "interval": "5m"}}})
+    await today.resolves()
+    for moment, severity in (("0s", Severity.INFO), ("6m", Severity.WARNING), ("7m", Severity.CRITICAL)):
+        await today.at(moment)
+        await today.fires(severity=severity)
+    await today.at("1h")
+    assert [title for _, title in await today.told()].count("Resolved: nightly failed") == 1
+
+
+async def test_a_group_that_was_told_to_be_over_begins_anew(day):
+    today = day({"hook": {"group": TEAM}})
+    await today.fires("alert-1", labels={"team": "data"})
+    await today.at("1m")
+    await today.resolves("alert-1")
+    await today.at("6m")
+    await today.fires("alert-2", labels={"team": "data"})
+    await today.at("1h")
+    assert await today.told() == [
+        ("30s", "nightly failed"),
+        ("5m30s", "Resolved: nightly failed"),
+        ("6m30s", "nightly failed"),
+    ]
+
+
+async def test_where_ends_are_not_told_a_group_tells_none(day):
+    today = day({"hook": {"group": TEAM, "resolve": "none"}})
+    await today.fires(labels={"team": "data"})
+    await today.at("1m")
+    await today.resolves()
+    await today.at("1h")
+    assert await today.told() == [("30s", "nightly failed")]
+    assert "resolve-none" in await today.reasons()
+
+
+async def test_a_silence_or_night_that_began_in_between_does_not_keep_a_groups_ends_back(day):
+    hours = {"nights": {"intervals": [{"from": "12:01", "to": "18:00"}]}}
+    today = day({"hook": {"group": TEAM, "quiet": "nights"}}, quiet_hours=hours)
+    for alert in ("alert-1", "alert-2"):
+        await today.fires(alert, labels={"team": "data"})
+    await today.at("2m")
+    await today.arrives()
+    await today.service.silence('flow.name == "etl"', ends=NOON + parse_duration("3h"), author="ada")
+    for alert in ("alert-1", "alert-2"):
+        await today.resolves(alert)
+    await today.at("9h")
+    assert (await today.told())[1:] == [("5m30s", "Resolved: 2 alerts of page-on-failure")]
+
+
+async def test_an_end_never_depends_on_whether_another_alerts_message_arrives(day):
+    today = day({"hook": {"group": {**TEAM, "by": ["severity"]}}})
+    await today.fires("alert-1")
+    await today.at("1m")
+    await today.arrives()
+    for alert in ("alert-2", "alert-3"):
+        await today.fires(alert)
+    await today.at("6m")
+    for number in range(1, 4):
+        await today.resolves(f"alert-{number}")
+    await today.at("1h")
+    # The second message is still on its way: what follows up on it waits for it, and only that.
+    assert (await today.told())[2:] == [
+        ("10m30s", "Resolved: 2 alerts of page-on-failure"),
+        ("10m30s", "Resolved: nightly failed"),
+    ]
+    found = await today.service.deliveries.of_notifier("hook")
+    followed = {one.after for one in found if one.message.status == "resolved"}
+    assert followed == {one.id for one in found if one.message.status == "firing"}
+
+
+BOT = {"slack": {"token": {"secret": "slack-token"}, "channel": "#data-alerts"}}
+
+
+async def test_where_messages_can_be_edited_a_groups_message_shows_its_present_state(day):
+    today = day({"chat": {**BOT, "group": TEAM}}, bare=True)
+    for number in range(3):
+        await today.fires(f"alert-{number}", "chat", labels={"team": "data"}, flow=f"flow-{number}")
+    await today.at("1m")
+    await today.arrives("chat")
+    await today.service.acknowledge("alert-1", by="ada")
+    await today.resolves("alert-0")
+    await today.at("6m")
+    await today.resolves("alert-1")
+    await today.resolves("alert-2")
+    await today.at("1h")
+    assert await today.told("chat") == [
+        ("30s", "3 alerts of page-on-failure"),
+        ("1m", "3 of 3 alerts of page-on-failure still open"),
+        ("5m30s", "2 of 3 alerts of page-on-failure still open"),
+        ("10m30s", "Resolved: 3 alerts of page-on-failure"),
+    ]
+    found = sorted(await today.service.deliveries.of_notifier("chat"), key=lambda one: one.created)
+    assert [one.message.follow_up for one in found] == ["message", "edit", "edit", "edit"]
+    assert {one.after for one in found[1:]} == {found[0].id}
+    assert "acknowledged by ada" in found[2].message.body
+    assert [one.message.body.count("over after") for one in found] == [0, 0, 1, 3]
+
+
+async def test_an_edit_that_a_newer_one_overtakes_is_not_made_any_more(day):
+    today = day({"chat": BOT}, bare=True)
+    await today.fires(notifier="chat")
+    await today.arrives("chat")
+    await today.at("1m")
+    await today.service.acknowledge("alert-1", by="ada")
+    await today.at("2m")
+    await today.resolves()
+    found = sorted(await today.service.deliveries.of_notifier("chat"), key=lambda one: one.created)
+    assert [(str(one.message.status), str(one.status)) for one in found] == [
+        ("firing", "delivered"),
+        ("acknowledged", "dropped"),
+        ("resolved", "pending"),
+    ]
+
+
+async def test_a_digest_that_is_edited_keeps_its_other_alerts(day):
+    hours = {"nights": {"intervals": [{"from": "12:00", "to": "18:00"}]}}
+    today = day({"chat": {**BOT, "quiet": "nights"}}, bare=True, quiet_hours=hours)
+    for alert in ("alert-1", "alert-2"):
+        await today.fires(alert, "chat")
+    await today.at("7h")
+    await today.resolves("alert-1")
+    assert await today.told("chat") == [
+        ("6h", "2 alerts of page-on-failure"),
+        ("7h", "1 of 2 alerts of page-on-failure still open"),
+    ]
 
 
 async def test_no_message_leaves_during_a_silence_and_what_is_still_open_is_told_after_it(day):

@@ -56,6 +56,39 @@ def test_reminders_and_the_end_are_expected_in_virtual_time() -> None:
     assert found == []
 
 
+def test_the_ends_of_a_group_are_expected_at_its_turn() -> None:
+    def event(at: str, what: str, flow: str) -> str:
+        return f"{{at: {at}, type: flow-run.{what}, resource: {{kind: flow-run, id: r1}}, related: {{flow: {{name: {flow}}}}}}}"
+
+    head = HEAD.replace("console: {}", "console: {}\n    group: {wait: 30s, interval: 5m}", 1)
+    found = run(
+        f"""
+        - name: the ends come together
+          events:
+            - {event("0s", "failed", "etl")}
+            - {event("0s", "failed", "load")}
+            - {event("0s", "failed", "report")}
+            - {event("1m", "completed", "etl")}
+            - {event("2m", "completed", "load")}
+            - {event("20m", "completed", "report")}
+          run_until: 1h
+          expect:
+            - {{at: 0s, automation: failing, key: [etl]}}
+            - {{at: 0s, automation: failing, key: [load]}}
+            - {{at: 0s, automation: failing, key: [report]}}
+            - {{at: 1m, automation: failing, key: [etl], state: resolved}}
+            - {{at: 2m, automation: failing, key: [load], state: resolved}}
+            - {{at: 20m, automation: failing, key: [report], state: resolved}}
+          deliveries:
+            - {{at: 30s, notifier: oncall, status: firing, title: 3 alerts of failing}}
+            - {{at: 5m30s, notifier: oncall, status: resolved, title: "Resolved: 2 alerts of failing, 1 still open", contains: [etl is broken, load is broken]}}
+            - {{at: 20m30s, notifier: oncall, status: resolved, title: "Resolved: report is broken"}}
+    """,
+        head,
+    )
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("deliveries", "said"),
     [

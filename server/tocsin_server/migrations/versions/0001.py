@@ -305,6 +305,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.String(), nullable=False),
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("muted", sa.Boolean(), nullable=False),
+        sa.Column("follows", sa.Boolean(), nullable=False),
         sa.Column("told_by", sa.String(), nullable=False),
         sa.Column("path", sa.JSON(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -313,8 +314,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("notification_ways", schema=None) as batch_op:
-        batch_op.create_index("ix_notification_ways_alert", ["alert", "state"], unique=False)
+        batch_op.create_index(
+            "ix_notification_ways_alert", ["alert", "group", "state", "status"], unique=False
+        )
         batch_op.create_index("ix_notification_ways_due", ["state", "due"], unique=False)
+        batch_op.create_index(
+            "ix_notification_ways_group", ["group", "state", "status", "updated"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_notification_ways_notification"), ["notification"], unique=False)
         batch_op.create_index(batch_op.f("ix_notification_ways_told_by"), ["told_by"], unique=False)
 
@@ -491,6 +497,7 @@ def downgrade() -> None:
     with op.batch_alter_table("notification_ways", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_notification_ways_told_by"))
         batch_op.drop_index(batch_op.f("ix_notification_ways_notification"))
+        batch_op.drop_index("ix_notification_ways_group")
         batch_op.drop_index("ix_notification_ways_due")
         batch_op.drop_index("ix_notification_ways_alert")
 
