@@ -34,6 +34,10 @@ def _address(text: str) -> str:
     if not (at and local and domain) or any(char in text for char in "\r\n"):
         raise ValueError(f"{text!r} is no email address")
     try:
+        if not domain.isascii():
+            # Few mail servers take other characters, all know the domain by this name.
+            ascii_ = f"{local}@{domain.encode('idna').decode()}"
+            text, address = text.replace(address, ascii_), ascii_
         Address(display_name=name, addr_spec=address)
     except ValueError as problem:
         raise ValueError(f"{text!r} is no email address: {problem}") from problem

@@ -90,3 +90,11 @@ def test_the_secrets_of_settings_are_found_wherever_they_stand():
     assert secrets_of(services["hook"].settings) == {"u", "k"}
     assert secrets_of(services["all"].settings) == {"a"}
     assert secrets_of(services["inbox"].settings) == set()
+
+
+def test_a_mail_domain_is_written_as_mail_servers_know_it():
+    mail = {"to": ["Ops <ops@exämple.com>"], "from": "t@bücher.example", "smtp": {"host": "m"}}
+    settings = parse_setup({"notifiers": {"mail": {"email": mail}}}, KINDS).services["mail"].settings
+    assert settings.model_dump()["to"] == ("Ops <ops@xn--exmple-cua.com>",)
+    assert settings.model_dump()["sender"] == "t@xn--bcher-kva.example"
+    assert len(wrong("notifiers: {one: {email: {to: ['a@ä..com'], from: b@c.d, smtp: {host: m}}}}")) == 1
