@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import Field, SQLModel
 
 from tocsin_events.store import Position, note_position
+from tocsin_events.tables import indexed
 from tocsin_events.upsert import insert_into
 
 _BATCH = 500
@@ -45,13 +46,14 @@ class CheckpointRow(SQLModel, table=True):
 
 
 class EntryRow(SQLModel, table=True):
-    """The state of one trigger for one key."""
+    """The state of one trigger for one key; ``whole`` is a key that is too long for an index, in which ``key`` stands."""
 
     __tablename__ = "engine_entries"
 
     shard: str = Field(primary_key=True)
     part: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
+    whole: str | None = None
     state: bytes = Field(sa_type=LargeBinary)
 
 
@@ -149,8 +151,9 @@ class EngineStore:
             row = (await connection.execute(select(_CHECKPOINTS).where(mine))).one()
             if row.sequence == _NEVER:
                 return row.fence, None
-            query = select(_ENTRIES.c.part, _ENTRIES.c.key, _ENTRIES.c.state).where(_ENTRIES.c.shard == shard)
-            entries = {(part, key): state for part, key, state in await connection.execute(query)}
+            columns = _ENTRIES.c.part, _ENTRIES.c.key, _ENTRIES.c.whole, _ENTRIES.c.state
+            found = await connection.execute(select(*columns).where(_ENTRIES.c.shard == shard))
+            entries = {(part, whole or key): state for part, key, whole, state in found}
         checkpoint = Checkpoint(
             row.sequence, row.clock, row.revision, frozenset(row.paused), row.header, entries
         )
@@ -229,9 +232,19 @@ class EngineStore:
     async def _write_entries(
         self, connection: AsyncConnection, shard: str, entries: Mapping[tuple[str, str], bytes | None]
     ) -> None:
-        gone = [{"s": shard, "p": part, "k": key} for (part, key), state in entries.items() if state is None]
+        gone = [
+            {"s": shard, "p": part, "k": indexed(key)}
+            for (part, key), state in entries.items()
+            if state is None
+        ]
         kept = [
-            {"shard": shard, "part": part, "key": key, "state": state}
+            {
+                "shard": shard,
+                "part": part,
+                "key": (short := indexed(key)),
+                "whole": None if short == key else key,
+                "state": state,
+            }
             for (part, key), state in entries.items()
             if state is not None
         ]

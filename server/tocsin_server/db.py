@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, inspect, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
 from tocsin_server.errors import ExitCode, UserError
+from tocsin_server.postgres import open_postgres
 from tocsin_server.sqlite import open_sqlite
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -51,12 +52,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         case "sqlite":
             return open_sqlite(parsed, pool_size=pool_size)
         case "postgresql" | "postgres":
-            return create_async_engine(
-                parsed.set(drivername="postgresql+asyncpg"),
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                pool_pre_ping=True,
-            )
+            return open_postgres(parsed, pool_size=pool_size)
         case _:
             raise _bad_url()
 

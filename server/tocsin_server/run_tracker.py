@@ -18,7 +18,7 @@ from tocsin.states import FINAL, StateType, allowed
 from tocsin_events.arrival import event_of
 from tocsin_events.bus import Bus, Work
 from tocsin_events.ending import run_together
-from tocsin_events.instant import parse_rfc3339
+from tocsin_events.instant import SECOND, parse_rfc3339
 from tocsin_events.streams import EVENTS, LOGS, event_filters
 from tocsin_events.upsert import insert_into
 from tocsin_events.view import EventView, InvalidEvent
@@ -29,6 +29,11 @@ from tocsin_server.runs import SKIPPED, LogLine
 _TRIM_EVERY: Final = 500
 _TOGETHER: Final = 200
 _LONGEST_LINE: Final = 20_000
+_LONGEST_ID: Final = 200
+_LONGEST_NAME: Final = 500
+_MOST_ATTEMPTS: Final = 2**31
+_END_OF_TIME: Final = 253_402_300_800 * SECOND
+"""The year 10,000, in microseconds."""
 
 _STATES: Final = {f"flow-run.{state.value}": state for state in StateType} | {
     "flow-run.resumed": StateType.RUNNING
@@ -97,7 +102,8 @@ class RunTracker:
 
     async def see(self, view: EventView) -> None:
         """Take one event of a run into account; a second time changes nothing."""
-        if view.type in _STATES and view.resource is not None and view.resource["kind"] == "flow-run":
+        run = view.resource
+        if view.type in _STATES and run is not None and run["kind"] == "flow-run" and _is_run_id(run["id"]):
             await self._events.add(view)
 
     async def keep_line(self, run_id: str, sequence: int, line: LogLine) -> None:
@@ -135,7 +141,8 @@ class RunTracker:
 
     async def _take_line(self, work: Work) -> None:
         run_id = unquote(work.subject.rpartition(".")[2])
-        await self.keep_line(run_id, work.sequence, _line(work))
+        if _is_run_id(run_id):
+            await self.keep_line(run_id, work.sequence, _line(work))
 
 
 async def _see_all(connection: AsyncConnection, views: Sequence[EventView]) -> list[None]:
@@ -163,6 +170,11 @@ async def _see_all(connection: AsyncConnection, views: Sequence[EventView]) -> l
     return [None] * len(views)
 
 
+def _is_run_id(text: str) -> bool:
+    """Tell whether this can be a run's id. Anybody may publish events of runs, and not every text can be in an index."""
+    return len(text) <= _LONGEST_ID and text.isprintable()
+
+
 def _run_id(view: EventView) -> str:
     assert view.resource is not None
     return str(view.resource["id"])
@@ -179,7 +191,7 @@ def _sighting(view: EventView) -> Sighting:
 
 def _attempt(payload: Mapping[str, Any]) -> int:
     attempt = payload.get("attempt")
-    return attempt if type(attempt) is int and attempt > 0 else 1
+    return attempt if type(attempt) is int and 0 < attempt < _MOST_ATTEMPTS else 1
 
 
 def _first_values(view: EventView) -> dict[str, Any]:
@@ -189,7 +201,7 @@ def _first_values(view: EventView) -> dict[str, Any]:
     parameters = payload.get("parameters")
     return {
         "id": resource["id"],
-        "name": resource["name"] or resource["id"],
+        "name": (resource["name"] or resource["id"])[:_LONGEST_NAME],
         "flow": _name(view, "flow") or "",
         "deployment": _name(view, "deployment"),
         "idempotency_key": None,
@@ -257,7 +269,7 @@ def _name(view: EventView, kind: str) -> str | None:
     """Return the name of the related resource of a kind; its id where it has no name."""
     for one in view.related:
         if one["kind"] == kind:
-            return str(one["name"] or one["id"])
+            return str(one["name"] or one["id"])[:_LONGEST_NAME]
     return None
 
 
@@ -281,7 +293,7 @@ def _line(work: Work) -> LogLine:
 
 def _instant(written: Any, otherwise: int) -> int:
     if type(written) is int:
-        return written
+        return written if abs(written) < _END_OF_TIME else otherwise
     try:
         return parse_rfc3339(str(written))
     except ValueError:

@@ -196,6 +196,7 @@ def upgrade() -> None:
         sa.Column("shard", sa.String(), nullable=False),
         sa.Column("part", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
+        sa.Column("whole", sa.String(), nullable=True),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "part", "key"),
     )
