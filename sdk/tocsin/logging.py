@@ -18,6 +18,7 @@ import msgspec
 
 from tocsin import redaction
 from tocsin.links import LogRecord
+from tocsin.plain import plain
 from tocsin_events.instant import to_rfc3339
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class BusHandler(logging.Handler):
             }
             if isinstance(run, TaskRun):
                 line["task_run"] = {"id": run.id, "name": run.name}
-            emitter.current().carrier.log(LogRecord(line["run_id"], msgspec.json.encode(line)))
+            emitter.current().carrier.log(LogRecord(line["run_id"], msgspec.json.encode(plain(line))))
         except Exception:  # noqa: BLE001 - logging never breaks the program; the standard way to say so
             self.handleError(record)
 

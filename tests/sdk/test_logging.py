@@ -47,6 +47,13 @@ def test_the_console_shows_time_level_run_and_message() -> None:
     assert len(lines) == 3
 
 
+def test_text_that_is_no_unicode_is_logged_like_any_other(tmp_path: Path) -> None:
+    script = SCRIPT.replace('"rows: %d", 3', 'chr(0xDCFF) + "rows: %d", 3')
+    lines = console(script, TOCSIN_DATA_DIR=str(tmp_path), TOCSIN_NATS_URL="nats://127.0.0.1:9")
+    assert any(line.endswith("rows: 3") for line in lines)
+    assert not any("Logging error" in line for line in lines)
+
+
 def test_the_level_is_set_by_the_environment() -> None:
     assert any("in detail" in line for line in console(SCRIPT, TOCSIN_LOG_LEVEL="debug"))
     assert console(SCRIPT, TOCSIN_LOG_LEVEL="WARNING") == []
