@@ -32,9 +32,10 @@ class Ledger:
         role: Literal["when", "until"] | None = None,
     ) -> None:
         """Note a decision; ``role`` where it is another than the part's (a natural end of an alert)."""
+        role = role or part.role
         decision = Decision(
             automation=self.rules.owners[part.number].name,
-            part=role or part.role,
+            part=role,
             outcome=outcome,
             at=self.state.now,
             event_id=None if view is None else view.id,
@@ -44,7 +45,7 @@ class Ledger:
             firing=firing,
         )
         self.decisions.append(decision)
-        self.count(part, role or part.role, outcome, str(detail.get("why", "")) if "why" in detail else "")
+        self.count(part, role, outcome, str(detail["why"]) if "why" in detail else "")
 
     def broken(self, part: Part, key: str | None, view: EventView | None, problem: Exception) -> None:
         """Note that the evaluation of a part went wrong in a way that it should not."""

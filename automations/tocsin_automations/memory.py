@@ -39,10 +39,11 @@ class Seen:
         if before is not None and at - before <= self._span:
             return False
         self._arrivals[digest] = at
-        if not self._chunks or len(self._chunks[-1].digests) >= _CHUNK:
-            self._chunks.append(_Chunk(self._chunks[-1].number + 1 if self._chunks else 0))
+        chunk = self._chunks[-1] if self._chunks else None
+        if chunk is None or len(chunk.digests) >= _CHUNK:
+            chunk = _Chunk(0 if chunk is None else chunk.number + 1)
+            self._chunks.append(chunk)
             self._forget(at)
-        chunk = self._chunks[-1]
         chunk.digests.append(digest)
         chunk.times.append(at)
         self._dirty.add(chunk.number)
@@ -123,7 +124,8 @@ class Lately(Recent[str, V]):
 
     def put(self, key: str, value: V) -> None:
         """Set the value of a key."""
-        super().put(key, value)
+        self._old.pop(key, None)
+        self._set(key, value)
         self._dirty.add(key)
 
     def take(self) -> Iterator[tuple[str, bytes | None]]:

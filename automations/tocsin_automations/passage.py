@@ -1,6 +1,6 @@
 """From a trigger's signal to a firing: the limits, the alert, and the firing itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -40,14 +40,14 @@ class Passage:
         if self._is_paused(rule):
             self.ledger.decide(rule.when, key, Outcome.PAUSED, {}, view)
             return
-        if fire.event is not None and fire.event.loop:
-            self.ledger.decide(rule.when, key, Outcome.LOOP, {}, view)
-            return
+        lineage: Sequence[str] = (rule.name,)
+        if fire.event is not None and fire.event.causes:
+            if fire.event.loop:
+                self.ledger.decide(rule.when, key, Outcome.LOOP, {}, view)
+                return
+            lineage = sorted({*self._behind(view), rule.name})
         match = Match(_firing_id(rule, key, fire, view), key, state.now, fire)
-        if fire.event is not None and fire.event.hops:
-            state.lineages.put(match.id, sorted({*self._behind(view), rule.name}))
-        else:
-            state.lineages.put(match.id, [rule.name])
+        state.lineages.put(match.id, lineage)
         if not rule.remembers:
             self._fire(rule, match, 0, view)
             return
@@ -215,16 +215,17 @@ class Passage:
     ) -> None:
         state, fire = self.state, match.fire
         last = fire.event
-        events = [state.recall(ref.sequence) for ref in fire.events]
+        numbers = [ref.sequence for ref in fire.events]
+        events = [view for view in map(state.recall, numbers) if view is not None]
         firing = Firing(
             id=match.id,
             automation=rule.name,
             revision=self.rules.revision,
             key=key_values(match.key),
             at=state.now,
-            sequences=tuple(ref.sequence for ref in fire.events),
+            sequences=tuple(numbers),
             last=None if last is None else last.sequence,
-            events=tuple(event for event in events if event is not None),
+            events=tuple(events),
             event=None if last is None else state.recall(last.sequence),
             count=fire.count,
             value=fire.value,
@@ -254,11 +255,11 @@ class Passage:
         if limit.is_idle and limit.is_over(rule.limits, self.state.now):
             self.state.drop_limit(rule, place)
 
-    def _behind(self, view: EventView | None) -> list[str]:
+    def _behind(self, view: EventView | None) -> Sequence[str]:
         """Return the automations behind a firing; a timer doesn't know who caused the event that set it."""
         return [_ANYONE] if view is None else self._lineage(view)
 
-    def _lineage(self, view: EventView | None) -> list[str]:
+    def _lineage(self, view: EventView | None) -> Sequence[str]:
         """Return the automations whose actions led to an event; anyone's where that is no longer known."""
         if view is None or not view.hops:
             return []

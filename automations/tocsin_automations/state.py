@@ -4,7 +4,7 @@ A checkpoint holds only the entries that changed since the last one. Everything 
 restored state goes on exactly as the old one would have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappush
 from typing import Any, Final
@@ -100,8 +100,8 @@ class State:
         self.fused: set[str] = set()
         self.active: dict[str, tuple[int, str]] = {}
         self.seen = Seen(DUPLICATES_SPAN, _MOST_SEEN)
-        self.trails: Lately[list[str]] = Lately(_MOST_TRAILS)
-        self.lineages: Lately[list[str]] = Lately(_MOST_LINEAGES)
+        self.trails: Lately[Sequence[str]] = Lately(_MOST_TRAILS)
+        self.lineages: Lately[Sequence[str]] = Lately(_MOST_LINEAGES)
         self.views: Recent[int, EventView] = Recent(_MOST_VIEWS)
         self.dirty: set[tuple[str, str]] = set()
         self.counts: dict[tuple[int, str, Outcome, str], int] = {}
@@ -264,7 +264,7 @@ class State:
             spaces[_alerts(rule.name)] = self.alerts[rule.number]
         return spaces
 
-    def _memories(self) -> Iterator[tuple[str, Seen | Lately[list[str]]]]:
+    def _memories(self) -> Iterator[tuple[str, Seen | Lately[Sequence[str]]]]:
         yield "seen", self.seen
         yield "trail", self.trails
         yield "lineage", self.lineages

@@ -93,22 +93,19 @@ NOTHING: Final = Verdict(Outcome.NO_MATCH)
 """Nothing happened: for timers that only tidy up."""
 
 
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True, gc=False):
     """An event as one part sees it: when it happened, when it came, and which selectors it passed (``hits``).
 
     ``ref.time`` is the event's time, or its arrival where it claims to lie in the future. ``now`` is the clock; it
     is later than ``arrived`` only where the event was held back.
     """
 
-    __slots__ = ("arrived", "hits", "key", "now", "ref", "view")
-
-    def __init__(self, view: EventView, ref: Ref, *, key: str, hits: int, arrived: int, now: int) -> None:
-        self.view = view
-        self.ref = ref
-        self.key = key
-        self.hits = hits
-        self.arrived = arrived
-        self.now = now
+    view: EventView
+    ref: Ref
+    key: str
+    hits: int
+    arrived: int
+    now: int
 
 
 S = TypeVar("S", bound=Kept | None)

@@ -96,7 +96,11 @@ class Turn:
         looked, skipped = count.looked, index.skipped
         matched: dict[int, dict[str, int]] = {}
         missed: dict[int, Miss] = {}
-        for number, selector in _candidates(index, view):
+        try:
+            candidates: Sequence[Entry] = index.candidates(view)
+        except Exception:  # noqa: BLE001 - so odd that the index can't tell: each selector that stumbles says so itself
+            candidates = index.entries
+        for number, selector in candidates:
             if number in skipped:
                 looked[number] = looked.get(number, 0) + 1
             try:
@@ -111,9 +115,10 @@ class Turn:
                 hits[key] = hits.get(key, 0) | selector.bit
             else:
                 matched[number] = {key: selector.bit}
-        for number in [number for number in missed if number in matched]:
-            if missed[number].outcome is not Outcome.CONDITION_ERROR:
-                del missed[number]
+        if missed and matched:
+            for number in missed.keys() & matched.keys():
+                if missed[number].outcome is not Outcome.CONDITION_ERROR:
+                    del missed[number]
         return matched, missed
 
     def _duplicate(self, view: EventView) -> None:
@@ -151,7 +156,7 @@ class Turn:
 
     def _evaluate(self, part: Part, view: EventView, ref: Ref, hits: dict[str, int], arrived: int) -> None:
         for key, bits in hits.items():
-            sighting = Sighting(view, ref, key=key, hits=bits, arrived=arrived, now=self.state.now)
+            sighting = Sighting(view, ref, key, bits, arrived, self.state.now)
             try:
                 self._observe(part, key, sighting)
             except Exception as problem:  # noqa: BLE001 - one part's error must not stop the others
@@ -247,14 +252,6 @@ class Turn:
         if self.state.held:
             for key, held in followers(self.state, view):
                 self.let_go(key, behind + 1 if held.time == view.time else 0)
-
-
-def _candidates(index: TypeIndex, view: EventView) -> Sequence[Entry]:
-    """Return the selectors to ask; all of them where the event is so odd that the index can't tell."""
-    try:
-        return index.candidates(view)
-    except Exception:  # noqa: BLE001 - each selector that stumbles over it has a decision of its own
-        return index.entries
 
 
 def _expired(part: Part, kept: Kept, due: int) -> Verdict:

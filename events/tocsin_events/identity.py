@@ -11,6 +11,7 @@ import msgspec
 
 _SAFE: Final = "/:@!$&'()*+,;=-._~#?"
 _NAMESPACE: Final = NAMESPACE_URL.bytes
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -22,20 +23,18 @@ def message_key(source: str, id_: str) -> str:
 
 def derived_id(*parts: object) -> str:
     """Return the id (UUIDv5, RFC 9562) that the same JSON values always give: what is made twice is kept once."""
-    digest = sha1(_NAMESPACE + _encode(["tocsin", *parts]), usedforsecurity=False).digest()[:16]
-    return _uuid(int.from_bytes(digest, "big"), 5)
+    return _uuid(sha1(_NAMESPACE + _encode(["tocsin", *parts]), usedforsecurity=False).hexdigest(), 5)
 
 
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562): unique, and sorted by the millisecond it was made in."""
-    return _uuid((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big"), 7)
+    return _uuid(f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}", 7)
 
 
-def _uuid(value: int, version: int) -> str:
-    value = value & ~(0xF << 76) | version << 76
-    value = value & ~(0x3 << 62) | 2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _uuid(digits: str, version: int) -> str:
+    """Return the first 32 hexadecimal digits as a UUID; the version and the variant take the place of six bits."""
+    variant = _VARIANTS[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def _header_safe(text: str) -> str:

@@ -165,11 +165,10 @@ class EventView:
         return event
 
     def _of_kind(self, name: str) -> Any:
-        if self.resource is not None and _as_name(self.resource["kind"]) == name:
-            return self.resource
-        for other in self.related:
-            if _as_name(other["kind"]) == name:
-                return other
+        for one in self.related if self.resource is None else (self.resource, *self.related):
+            kind = one["kind"]
+            if kind == name or ("-" in kind and kind.replace("-", "_") == name):
+                return one
         return MISSING
 
     def _tags(self) -> list[str]:
@@ -221,10 +220,13 @@ class _Outside(_Head, gc=False):
     data: Any = None
 
 
+# What was left out; the empty labels and tags are shared, as views are.
+_RESOURCE: Final[dict[str, Any]] = {"id": "", "kind": "", "name": "", "labels": {}, "tags": []}
+_RELATED: Final[dict[str, Any]] = {**_RESOURCE, "role": ""}
+
 _decode_ours = msgspec.json.Decoder(_Ours).decode
 _decode_outside = msgspec.json.Decoder(_Outside).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
-_OURS: Final = f'"dataschema":"{OUR_SCHEMA}"'.encode()
 _ALL_BUT_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
 _FIRST: Final = to_micros(datetime.min.replace(tzinfo=UTC))
 _LAST: Final = to_micros(datetime.max.replace(tzinfo=UTC))
@@ -232,25 +234,20 @@ _LAST: Final = to_micros(datetime.max.replace(tzinfo=UTC))
 _Decoded = tuple[_Head, dict[str, Any] | None, list[dict[str, Any]], Any]
 
 
-def _as_name(kind: str) -> str:
-    return kind.replace("-", "_")
-
-
 def _decoded(body: bytes) -> _Decoded:
     if len(body) > MAX_EVENT_BYTES:
         raise InvalidEvent(f"the event has {len(body)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(body)
-    # As our own encoder writes it: then one look at the bytes is enough. Else the head decides what `data` is.
-    if _OURS in body or _decode_head(body).dataschema == OUR_SCHEMA:
-        try:
-            ours = _decode_ours(body)
-        except msgspec.ValidationError:
-            if _decode_head(body).dataschema == OUR_SCHEMA:
-                raise
-        else:
-            if ours.dataschema == OUR_SCHEMA:
-                return _of_ours(ours)
+    # Most events are ours: then one look at the bytes is enough. Else the head decides what `data` is.
+    try:
+        ours = _decode_ours(body)
+    except msgspec.ValidationError:
+        if _decode_head(body).dataschema == OUR_SCHEMA:
+            raise
+    else:
+        if ours.dataschema == OUR_SCHEMA:
+            return _of_ours(ours)
     outside = _decode_outside(body)
     return outside, _of_subject(outside.subject), [], outside.data
 
@@ -263,19 +260,12 @@ def _of_ours(wire: _Ours) -> _Decoded:
     related: Any = parts.related or []
     if resource is None:
         resource = _of_subject(wire.subject)
-    elif len(resource) < _RESOURCE_FIELDS:
-        resource = {**_resource(), **resource}
+    elif len(resource) < len(_RESOURCE):
+        resource = _RESOURCE | resource
     for place, one in enumerate(related):
-        if len(one) <= _RESOURCE_FIELDS:
-            related[place] = {**_resource(), "role": "", **one}
+        if len(one) < len(_RELATED):
+            related[place] = _RELATED | one
     return wire, resource, related, parts.payload
-
-
-_RESOURCE_FIELDS: Final = 5
-
-
-def _resource() -> dict[str, Any]:
-    return {"id": "", "kind": "", "name": "", "labels": {}, "tags": []}
 
 
 def _of_subject(subject: str | None) -> dict[str, Any] | None:
@@ -284,7 +274,7 @@ def _of_subject(subject: str | None) -> dict[str, Any] | None:
     kind, slash, id_ = subject.partition("/")
     if not (slash and kind and id_):
         kind, id_ = "", subject
-    return {**_resource(), "kind": kind, "id": id_}
+    return {**_RESOURCE, "kind": kind, "id": id_}
 
 
 def _instant(moment: datetime) -> int:

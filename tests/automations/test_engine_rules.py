@@ -137,7 +137,8 @@ def test_a_firing_has_the_events_of_its_window_with_all_that_they_said() -> None
         story.event(
             "x", f"{second}s", about="flow/f", related=[resource("deployment/d", env="prod")], n=second
         )
-    assert (firing := story.last.firing) is not None
+    firing = story.last.firing
+    assert firing is not None
     assert firing.missing == ()
     assert firing.event is firing.events[-1]
     for got, view in zip(firing.events, story.views, strict=True):
