@@ -1,14 +1,27 @@
 """What a message says when nobody wrote a template: what failed, where, since when, how often, the error, links."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tocsin_events.duration import format_duration
-from tocsin_events.instant import SECOND, from_micros, parse_rfc3339
+from tocsin_events.instant import SECOND, from_micros
 from tocsin_notifiers.ack_link import AckLinks
+from tocsin_notifiers.firing import (
+    description_of,
+    key_of,
+    mapping,
+    micros_of,
+    name_of_kind,
+    reason_of,
+    resource_of,
+    run_of,
+    runs_of,
+    subject_of,
+    subjects_of,
+)  # fmt: skip
 from tocsin_notifiers.markdown import fenced, literal
-from tocsin_notifiers.message import Fact, FollowUp, Link, Message, RunsOf
+from tocsin_notifiers.message import Fact, FollowUp, Link, Message
 from tocsin_notifiers.notification import Notification, Status
 from tocsin_notifiers.plain_text import one_line, plain_text
 
@@ -16,6 +29,11 @@ _ERROR_LINES: Final = 12
 _ERROR_CHARACTERS: Final = 1_500
 _TITLE_CHARACTERS: Final = 250
 _SUBJECT_CHARACTERS: Final = 200
+_LABELS_CHARACTERS: Final = 300
+_SAID_BY_REASON: Final = frozenset({"absence", "aggregate", "deadline", "lasting", "silence"})
+"""Triggers at which the last event is not what is wrong."""
+_SAID_BY_RULE: Final = frozenset({"all", "at_least", "schedule", "sequence"})
+"""Triggers of which only the rule's author can say what they mean."""
 _RESOLVED: Final = "Resolved: "
 _SAYS_NOTHING: Final = frozenset({"", "an event matched"})
 """Reasons of a firing that its title says better."""
@@ -46,7 +64,7 @@ class Pages:
         run = run_of(notification.firing)
         if run:
             found.append(Link(kind="run", label="Open run", url=f"{self.base}/runs/{run}"))
-        firing = _mapping(notification.firing.get("firing")).get("id")
+        firing = mapping(notification.firing.get("firing")).get("id")
         if firing:
             found.append(Link(kind="why", label="Why?", url=f"{self.base}/firings/{firing}"))
         if notification.alert is not None:
@@ -88,7 +106,7 @@ def make_message(
         fields=facts(notification),
         links=pages.links(notification),
         alert=notification.alert,
-        event=_mapping(notification.firing.get("event")).get("id"),
+        event=mapping(notification.firing.get("event")).get("id"),
         automation=notification.automation,
         run=run_of(notification.firing),
         runs_of=runs_of(notification.firing),
@@ -106,13 +124,25 @@ def title_of(notification: Notification) -> str:
 
 
 def default_title(notification: Notification) -> str:
-    """Return what happened to what, and how often, in one line: ``nightly failed 3 times``."""
-    event = _mapping(notification.firing.get("event"))
-    subject = _shorten(one_line(_subject(event)), _SUBJECT_CHARACTERS)
-    if not subject:
-        described = _shorten(one_line(_description(notification.firing)), _SUBJECT_CHARACTERS)
-        return described or notification.automation or "Notification"
+    """Return what is wrong with what, in one line.
+
+    An event says it by its type, and how often: ``nightly failed 3 times``. Where the last event is not what is wrong
+    (something did not come, lasts, or is too high), the firing's reason does.
+    """
+    firing = notification.firing
+    event = mapping(firing.get("event"))
+    subject = _shorten(one_line(subject_of(event)), _SUBJECT_CHARACTERS)
+    who = subject or _shorten(key_of(firing), _SUBJECT_CHARACTERS)
+    described = _shorten(one_line(description_of(firing)), _SUBJECT_CHARACTERS) or notification.automation
+    kind = mapping(firing.get("tree")).get("kind")
+    if kind in _SAID_BY_REASON:
+        return f"{who or described or 'Notification'}: {_shorten(one_line(reason_of(firing)), _SUBJECT_CHARACTERS)}"
+    if kind in _SAID_BY_RULE or not subject:
+        return ": ".join(one for one in (described, who) if one) or "Notification"
     happened = str(event.get("type", "")).rpartition(".")[2].replace("-", " ").replace("_", " ")
+    others = len(subjects_of(firing) - {subject_of(event)})
+    if others:
+        return f"{subject} and {others} more {happened}"
     return f"{subject} {happened}{_times(_count(notification))}"
 
 
@@ -122,31 +152,32 @@ def default_body(notification: Notification) -> str:
     parts = []
     if notification.status is Status.RESOLVED:
         parts.append(_resolved_after(notification))
-    parts.append(literal(plain_text(_description(firing))))
+    parts.append(literal(plain_text(description_of(firing))))
     if notification.status is not Status.RESOLVED:
-        parts.extend(_what_went_wrong(_mapping(_mapping(firing.get("event")).get("data"))))
+        parts.extend(_what_went_wrong(mapping(mapping(firing.get("event")).get("data"))))
     return "\n\n".join(part for part in parts if part)
 
 
 def facts(notification: Notification) -> tuple[Fact, ...]:
     """Return where it happened, since when, how often and which rule said so."""
-    event = _mapping(notification.firing.get("event"))
+    event = mapping(notification.firing.get("event"))
     found = []
     for kind, label in _PLACES:
-        name = _name_of_kind(event, kind)
+        name = name_of_kind(event, kind)
         if name:
             found.append(Fact(name=label, value=one_line(name)))
+    found += _about(notification.firing, {fact.value for fact in found})
     since = _since(notification)
     if since is not None:
         found.append(Fact(name="Since", value=f"{from_micros(since):%Y-%m-%d %H:%M:%S} UTC"))
     count = _count(notification)
     if count > 1:
         found.append(Fact(name="Times", value=str(count)))
-    suppressed = _mapping(notification.firing.get("firing")).get("suppressed")
+    suppressed = mapping(notification.firing.get("firing")).get("suppressed")
     if isinstance(suppressed, int) and suppressed > 0:
         found.append(Fact(name="Held back before", value=str(suppressed)))
-    because = notification.firing.get("reason")
-    if isinstance(because, str) and because not in _SAYS_NOTHING and notification.status is Status.FIRING:
+    because = reason_of(notification.firing)
+    if because not in _SAYS_NOTHING and notification.status is Status.FIRING:
         found.append(Fact(name="Because", value=_shorten(one_line(because), 300)))
     if notification.automation:
         found.append(Fact(name="Automation", value=notification.automation))
@@ -167,16 +198,31 @@ def ago(micros: int) -> str:
     return format_duration(seconds // step * step * SECOND)
 
 
+def _about(firing: Mapping[str, Any], said: Collection[str]) -> Iterator[Fact]:
+    """Return the key of an alert where nothing ``said`` yet names it, and the labels and tags of what it is about."""
+    event = mapping(firing.get("event"))
+    resource = resource_of(event)
+    key = _shorten(key_of(firing), _LABELS_CHARACTERS)
+    if key and key not in said and key != one_line(subject_of(event)):
+        yield Fact(name="Key", value=key)
+    labels = one_line(", ".join(f"{name}={value}" for name, value in mapping(resource.get("labels")).items()))
+    if labels:
+        yield Fact(name="Labels", value=_shorten(labels, _LABELS_CHARACTERS))
+    tags = resource.get("tags")
+    if isinstance(tags, list) and tags:
+        yield Fact(name="Tags", value=_shorten(one_line(", ".join(map(str, tags))), _LABELS_CHARACTERS))
+
+
 def _what_went_wrong(data: Mapping[str, Any]) -> list[str]:
     """Return Markdown of the error in an event's data: ours, or whatever an outside event calls it."""
     payload = data.get("payload") if "resource" in data and "payload" in data else data
-    payload = _mapping(payload)
+    payload = mapping(payload)
     error = payload.get("error")
     if isinstance(error, Mapping):
         said = [one_line(str(error[name])) for name in ("type", "message") if error.get(name)]
         named = ": ".join(one for one in said if one)
         return [f"**{literal(_shorten(named, 500))}**" if named else "", _block(error.get("traceback"))]
-    return [_block(error or payload.get("message") or _mapping(payload.get("state")).get("message"))]
+    return [_block(error or payload.get("message") or mapping(payload.get("state")).get("message"))]
 
 
 def _block(text: Any) -> str:
@@ -196,83 +242,17 @@ def _resolved_after(notification: Notification) -> str:
 def _since(notification: Notification) -> int | None:
     if notification.alert is not None:
         return notification.alert.opened
-    return _micros(_mapping(notification.firing.get("firing")).get("at"))
-
-
-def _micros(at: Any) -> int | None:
-    if isinstance(at, int):
-        return at
-    if isinstance(at, str):
-        try:
-            return parse_rfc3339(at)
-        except ValueError:
-            return None
-    return None
+    return micros_of(mapping(notification.firing.get("firing")).get("at"))
 
 
 def _count(notification: Notification) -> int:
-    count = _mapping(notification.firing.get("firing")).get("count")
+    count = mapping(notification.firing.get("firing")).get("count")
     in_firing = count if isinstance(count, int) and not isinstance(count, bool) else 1
     return max(in_firing, notification.alert.count if notification.alert else 1)
 
 
 def _times(count: int) -> str:
     return f" {count} times" if count > 1 else ""
-
-
-def _description(firing: Mapping[str, Any]) -> str:
-    return str(_mapping(firing.get("automation")).get("description") or "")
-
-
-def _subject(event: Mapping[str, Any]) -> str:
-    """Return what people call the thing it is about: the deployment or flow of a run, else the resource itself."""
-    resource = _resource(event)
-    if resource.get("kind") in ("flow-run", "task-run"):
-        for kind in ("deployment", "flow"):
-            name = _name_of_kind(event, kind)
-            if name:
-                return name
-    called = (resource.get("name"), resource.get("id"), event.get("subject"))
-    return next((str(one) for one in called if one and one_line(str(one))), "")
-
-
-def _name_of_kind(event: Mapping[str, Any], kind: str) -> str:
-    related = _mapping(event.get("data")).get("related")
-    for one in (_resource(event), *(related if isinstance(related, list) else ())):
-        if _mapping(one).get("kind") == kind:
-            return str(one.get("name") or one.get("id") or "")
-    return ""
-
-
-def run_of(firing: Mapping[str, Any]) -> str:
-    """Return the id of the flow run that a firing is about, empty where it is about none."""
-    event = _mapping(firing.get("event"))
-    related = _mapping(event.get("data")).get("related")
-    for one in (_resource(event), *(related if isinstance(related, list) else ())):
-        if _mapping(one).get("kind") == "flow-run":
-            return str(one.get("id") or "")
-    return ""
-
-
-def runs_of(firing: Mapping[str, Any]) -> RunsOf | None:
-    """Return whose last runs belong to a firing: the deployment's or, without one, the flow's that it is about."""
-    event = _mapping(firing.get("event"))
-    kinds: tuple[Literal["deployment", "flow"], ...] = ("deployment", "flow")
-    for kind in kinds:
-        name = _name_of_kind(event, kind)
-        if name:
-            state = str(event.get("type", "")).removeprefix("flow-run.")
-            at = _micros(event.get("time"))
-            return RunsOf(kind=kind, name=name, run=run_of(firing), state=state, at=at or 0)
-    return None
-
-
-def _resource(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(_mapping(event.get("data")).get("resource"))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _shorten(text: str, characters: int) -> str:

@@ -67,6 +67,56 @@ def test_a_message_always_has_a_title(blank):
     assert made(about().model_copy(update={"title": blank})).title == "pump failed"
 
 
+def shaped(kind: str, reason: str, *, name: str = "", key: list[object] | None = None) -> Notification:
+    """A notification of a firing of some kind of trigger."""
+    said = about(name, reason=reason)
+    said.firing["tree"] = {"kind": kind}
+    said.firing["firing"]["key"] = key or []
+    if not name:
+        del said.firing["event"]["data"]["resource"]
+        del said.firing["event"]["subject"]
+    return said
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        (shaped("event", "an event matched", name="pump"), "pump failed"),
+        (shaped("threshold", "3 of 3", name="pump"), "pump failed"),
+        (shaped("absence", "it did not come within 5m", key=[17]), "17: it did not come within 5m"),
+        (shaped("silence", "nothing came for 5m", name="pump"), "pump: nothing came for 5m"),
+        (shaped("aggregate", "avg over 5m is 80", name="boiler", key=["b1"]), "boiler: avg over 5m is 80"),
+        (shaped("deadline", "nothing came before 7"), "page-on-failure: nothing came before 7"),
+        (shaped("sequence", "2 steps happened", name="pump"), "page-on-failure: pump"),
+        (shaped("schedule", "it was 7"), "page-on-failure"),
+        (shaped("event", "an event matched", key=["eu", 7]), "page-on-failure: eu, 7"),
+    ],
+)
+def test_a_title_says_what_is_wrong_and_not_just_what_came_last(said: Notification, title: str):
+    assert made(said).title == title
+
+
+def test_several_things_are_not_taken_for_one():
+    said = about("pump 3")
+    others = [{"data": {"resource": {"kind": "thing", "id": name}}} for name in ("p1", "p2", "p2")]
+    said.firing["events"] = [*others, said.firing["event"]]
+    said.firing["firing"]["count"] = 4
+    assert made(said).title == "pump 3 and 2 more failed"
+
+
+def test_a_message_names_the_key_the_labels_and_the_tags():
+    said = about("boiler")
+    said.firing["firing"]["key"] = ["b1", None, 7]
+    said.firing["event"]["data"]["resource"] |= {
+        "labels": {"env": "prod", "room": "c\x00"},
+        "tags": ["finance", "eu"],
+    }
+    told = {fact.name: fact.value for fact in made(said).fields}
+    assert (told["Key"], told["Labels"], told["Tags"]) == ("b1, 7", "env=prod, room=c\ufffd", "finance, eu")
+    said.firing["firing"]["key"] = ["boiler"]
+    assert "Key" not in [fact.name for fact in made(said).fields]
+
+
 def test_a_long_name_leaves_room_for_what_happened():
     title = made(about("n" * 2_000)).title
     assert title.endswith("n… failed")

@@ -16,9 +16,9 @@ from png_pixels import decoded
 from receivers import Answer, receiver
 from slack_receiver import Slack as SlackThere
 from slack_receiver import complaints_about, shown
-from tocsin_notifiers.default_message import runs_of
 from tocsin_notifiers.email import EmailConfig
 from tocsin_notifiers.email import payload as mail_of
+from tocsin_notifiers.firing import runs_of
 from tocsin_notifiers.message import Image, RunsOf
 from tocsin_notifiers.picture_link import NoPicture, PictureLinks, public_base
 from tocsin_notifiers.pictures import Pictures
