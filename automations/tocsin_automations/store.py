@@ -22,8 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import Field, SQLModel
 
+from tocsin_events.identity import indexed
 from tocsin_events.store import Position, note_position
-from tocsin_events.tables import indexed
 from tocsin_events.upsert import insert_into
 
 _BATCH = 500

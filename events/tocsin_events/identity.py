@@ -2,7 +2,7 @@
 
 import os
 import time
-from hashlib import sha1
+from hashlib import sha1, sha256
 from typing import Final
 from urllib.parse import quote
 from uuid import NAMESPACE_URL
@@ -12,6 +12,9 @@ import msgspec
 _SAFE: Final = "/:@!$&'()*+,;=-._~#?"
 _NAMESPACE: Final = NAMESPACE_URL.bytes
 _VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+_LONGEST_KEY: Final = 800
+"""The longest text in an index, in bytes: PostgreSQL takes 2,700 for all columns of an index together."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,6 +32,16 @@ def derived_id(*parts: object) -> str:
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562): unique, and sorted by the millisecond it was made in."""
     return _uuid(f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}", 7)
+
+
+def indexed(text: str) -> str:
+    """Return a text as it stands in an index: a very long one by its beginning and its digest.
+
+    Also without NUL, which PostgreSQL does not take. Searches must ask for the same form.
+    """
+    if len(text) <= _LONGEST_KEY // 4 or len(text.encode()) <= _LONGEST_KEY:
+        return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
+    return f"{indexed(text[:100])}…{sha256(text.encode()).hexdigest()}"
 
 
 def _uuid(digits: str, version: int) -> str:

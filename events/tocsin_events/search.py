@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, literal, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_events.filter import EventFilter, InvalidFilter, ResourceFilter
+from tocsin_events.identity import indexed
 from tocsin_events.pattern import matches_any
-from tocsin_events.tables import EVENT_TABLE, RELATED_TABLE, TYPE_TABLE, indexed
+from tocsin_events.tables import EVENT_TABLE, RELATED_TABLE, TYPE_TABLE
 from tocsin_events.view import EventView
 
 LARGEST_PAGE: Final = 1_000

@@ -3,27 +3,15 @@
 They are part of `tocsin_events.store`, which says what they are for.
 """
 
-from hashlib import sha256
-from typing import Final, cast
+from typing import cast
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table
 from sqlmodel import Field, SQLModel
 
+from tocsin_events.identity import indexed as indexed  # noqa: PLC0414 - those who read the tables ask in this form
+
 _SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite stores a table by its key only if that is called INTEGER; it holds 64 bits all the same."""
-
-_LONGEST_KEY: Final = 800
-"""The longest text in an index, in bytes: PostgreSQL takes 2,700 for all columns of an index together."""
-
-
-def indexed(text: str) -> str:
-    """Return a text as it stands in an index: a very long one by its beginning and its digest.
-
-    Also without NUL, which PostgreSQL does not take. Searches must ask for the same form.
-    """
-    if len(text) <= _LONGEST_KEY // 4 or len(text.encode()) <= _LONGEST_KEY:
-        return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
-    return f"{indexed(text[:100])}…{sha256(text.encode()).hexdigest()}"
 
 
 class EventRow(SQLModel, table=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tocsin_events.identity import indexed
 from tocsin_notifiers.conditions import Conditions
 from tocsin_notifiers.configuration import EscalateNotifier, NotifierConfig, RouteNotifier, ServiceNotifier
 from tocsin_notifiers.names import Names
@@ -46,7 +47,8 @@ def group_key(notifier: ServiceNotifier, names: Names, conditions: Conditions) -
     if group is None:
         return ""
     values = [conditions.value(path, names) for path in group.by]
-    return json.dumps([notifier.name, *values], separators=(",", ":"), default=str)
+    text = json.dumps([notifier.name, *values], separators=(",", ":"), default=str, ensure_ascii=False)
+    return indexed(text)
 
 
 def _follow(

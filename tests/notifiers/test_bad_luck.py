@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
 
-from firings import resolved
+from firings import fired, resolved
 from notifying import delivered, events_of, finished, make_engine, make_service, notification, until
 from receivers import Answer, receiver
 from tocsin_events.dead_letters import DeadLetter, DeadLetters
@@ -273,4 +273,20 @@ async def test_it_all_works_on_postgresql(bus, postgres_url):
         await hook.received(22)
         await service.move_due()
         await end(running)
+    await engine.dispose()
+
+
+@pytest.mark.postgres
+async def test_a_group_may_have_a_key_of_any_length(bus, postgres_url):
+    engine = await make_engine(postgres_url.replace("postgresql://", "postgresql+asyncpg://"))
+    # No compression helps: each character is another one.
+    long = "".join(chr(0x20000 + number * 7919 % 40_000) for number in range(900))
+    by_flow = {"console": {}, "group": {"by": ["flow.name"], "wait": "1h", "interval": "1h"}}
+    service = make_service(engine, bus, {"hook": by_flow})
+    for number, flow in enumerate((long, long, long[:-1])):
+        firing = fired(alert=f"a{number}", id_=f"f{number}", flow=flow)
+        await service.submit(notification(f"n{number}", alert=f"a{number}", firing=firing))
+    stories = [await service.story(f"a{number}") for number in range(3)]
+    groups = [story.ways[0]["group"] for story in stories]
+    assert groups[0] == groups[1] != groups[2]
     await engine.dispose()
