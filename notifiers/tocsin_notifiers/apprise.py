@@ -1,7 +1,8 @@
 """Everything else: about 170 services by Apprise's URLs, each its own target with its own result.
 
 An Apprise URL is as powerful as a program (some write files, some run commands), so those that act on this machine
-are refused, and URLs are best kept as secrets.
+are refused, and URLs are best kept as secrets. Those that lead to a private address are refused as webhooks are; but the
+service looks its host up once more by itself, so a name that changes between the two is not caught.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from tocsin_notifiers.address_guard import AddressGuard, AddressRefused
 from tocsin_notifiers.markdown import as_plain, parse
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notification import Severity, Status
@@ -28,6 +30,11 @@ _TYPES: Final = {
 
 
 _REFUSED: Final = "this service acts on the server itself, which is refused"
+_PRIVATE: Final = (
+    "the URL leads to a private address; the setting actions.allow_private_addresses allows that"
+)
+# A mail server may well be next door, as that of the email notifier may.
+_MAIL: Final = frozenset({"mailto", "mailtos"})
 
 
 def _url(written: Secret) -> Secret:
@@ -55,6 +62,7 @@ class Apprise:
     follow_ups: ClassVar[tuple[FollowUp, ...]] = ("message",)
 
     def __init__(self, config: AppriseConfig, outside: Outside) -> None:
+        self._guard = outside.guard
         self._urls: dict[str, str] = {}
         for number, secret in enumerate(config.urls, start=1):
             url = outside.secrets.reveal(secret)
@@ -69,11 +77,14 @@ class Apprise:
         url = self._urls.get(message.target)
         if url is None:
             raise Rejected(f"{message.target} is no longer among this notifier's URLs")
-        if message.target.rpartition("-")[0] in _LOCAL:
+        scheme = message.target.rpartition("-")[0]
+        if scheme in _LOCAL:
             raise Rejected(_REFUSED)
         service = await asyncio.to_thread(_service, url)
         if service is None:
             raise Rejected("Apprise doesn't understand this URL: see its list of services for the right form")
+        if scheme not in _MAIL and await _is_private(service, self._guard):
+            raise Rejected(_PRIVATE)
         # Apprise tells success from failure and nothing else, so every failure may pass.
         if not await asyncio.to_thread(service.notify, **payload(message)):
             raise Retry("the service didn't take it (Apprise gives no reason)")
@@ -95,12 +106,27 @@ def payload(message: Message) -> dict[str, Any]:
     }
 
 
+async def _is_private(service: Any, guard: AddressGuard) -> bool:
+    host = str(getattr(service, "host", None) or "")
+    try:
+        if host:
+            await guard.resolve(host, int(getattr(service, "port", None) or 443))
+    except AddressRefused:
+        return True
+    except OSError:
+        # Many services put a token where the host stands; one that has no address leads nowhere either.
+        return False
+    return False
+
+
 def _service(url: str) -> Any:
     import apprise
 
     service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if service is None or isinstance(service, bool):
         return None
+    # A redirect leads to where nobody has looked.
+    service.redirects = False
     service.socket_connect_timeout = min(service.socket_connect_timeout, SEND_TIMEOUT / 4)
     service.socket_read_timeout = min(service.socket_read_timeout, SEND_TIMEOUT / 2)
     return service
