@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import uvloop
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests import postgres
@@ -50,7 +51,7 @@ Rows = list[tuple[Any, ...]]
 def measure() -> list[Figure]:
     """Return events a second into SQLite, and into PostgreSQL where there is one."""
     give_way_to_database_threads()
-    return asyncio.run(_measure())
+    return uvloop.run(_measure())  # as the server does
 
 
 async def _measure() -> list[Figure]:

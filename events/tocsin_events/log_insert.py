@@ -1,12 +1,12 @@
 """How a batch of events gets into the log: statements written for the driver, because this is the recorder's hot path."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
 from functools import cache
 from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_events.tables import EVENT_TABLE, TYPE_TABLE, indexed
@@ -24,49 +24,53 @@ _RELATED_COLUMNS: Final = {
     "sequence": "bigint",
     "role": "text",
 }
+_SEQUENCE, _TYPE, _RECEIVED, _BODY = 0, 3, 5, 9
+"""Where these stand in the row of an event."""
 
-_ROWS_IN_STATEMENT: Final = (256, 32, 4, 1)
+_ROWS_IN_STATEMENT: Final = (256, 16, 1)
 """A few sizes only, so that the driver keeps the statements prepared."""
 
+Row = tuple[Any, ...]
 
-@dataclass(frozen=True, slots=True)
+
 class Recorded:
-    """An event to be appended: its view, and the bytes it was read from."""
+    """An event to be appended, as the rows of its view and of the bytes that it was read from.
 
-    view: EventView
-    body: bytes
-
-
-async def insert_events(
-    connection: AsyncConnection, events: Sequence[Recorded], known_types: set[str]
-) -> int:
-    """Insert events that are not there yet, with what they are related to; return how many were new.
-
-    ``known_types`` are types that the log is known to have.
+    It holds the rows alone: thousands of these wait in a burst, and of a view the garbage collector looks at every part.
     """
-    if not events:
-        return 0
-    await _insert_types(connection, {indexed(one.view.type) for one in events} - known_types)
-    rows = [_event_row(one) for one in events]
-    kept: Sequence[Recorded] = events
-    if connection.dialect.name == "postgresql":
-        found = await connection.exec_driver_sql(_POSTGRES_EVENTS, tuple(zip(*rows, strict=True)))
-        fresh = {row[0] for row in found}
-        kept = [one for one in events if one.view.sequence in fresh]
-        new = len(fresh)
-    else:
-        new = await _insert_into_sqlite(connection, "events", tuple(_EVENT_COLUMNS), rows)
-        if new < len(rows):
-            kept = await _present(connection, events)
-    related = [row for one in kept for row in related_rows(one.view)]
-    if related and connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql(_POSTGRES_RELATED, tuple(zip(*related, strict=True)))
-    elif related:
-        await _insert_into_sqlite(connection, "event_related", tuple(_RELATED_COLUMNS), related)
-    return new
+
+    __slots__ = ("related", "row")
+
+    def __init__(self, view: EventView, body: bytes) -> None:
+        resource = view.resource
+        self.row: Final[Row] = (
+            view.sequence,
+            indexed(view.id),
+            indexed(view.source),
+            indexed(view.type),
+            view.time,
+            view.received,
+            None if resource is None else indexed(resource["kind"]),
+            None if resource is None else indexed(resource["id"]),
+            None if view.cause is None else indexed(view.cause),
+            body,
+        )
+        self.related: Final = related_rows(view)
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that it was read from."""
+        body: bytes = self.row[_BODY]
+        return body
+
+    @property
+    def view(self) -> EventView:
+        """The event, read anew."""
+        row = self.row
+        return EventView.decode(self.body, received=row[_RECEIVED], sequence=row[_SEQUENCE])
 
 
-def related_rows(view: EventView) -> list[tuple[str, str, int, int, str]]:
+def related_rows(view: EventView) -> list[Row]:
     """Return the rows that say what else an event concerns: kind, id, time, sequence, role."""
     return [
         (indexed(one["kind"]), indexed(one["id"]), view.time, view.sequence, indexed(one["role"]))
@@ -74,7 +78,32 @@ def related_rows(view: EventView) -> list[tuple[str, str, int, int, str]]:
     ]
 
 
-async def _insert_types(connection: AsyncConnection, types: set[str]) -> None:
+async def insert_events(connection: AsyncConnection, events: Sequence[Recorded], new_types: Set[str]) -> int:
+    """Insert events that are not there yet, with what they are related to; return how many were new.
+
+    ``new_types`` are those of their types that the log may not know yet.
+    """
+    if not events:
+        return 0
+    await _insert_types(connection, new_types)
+    if connection.dialect.name == "postgresql":
+        return await _insert_into_postgres(connection, events)
+    new = await _insert_into_sqlite(connection, "events", tuple(_EVENT_COLUMNS), [one.row for one in events])
+    kept = events if new == len(events) else await _present(connection, events)
+    await _insert_into_sqlite(connection, "event_related", tuple(_RELATED_COLUMNS), _related(kept))
+    return new
+
+
+def types_of(events: Sequence[Recorded]) -> set[str]:
+    """Return the types of events, as the log has them."""
+    return {one.row[_TYPE] for one in events}
+
+
+def _related(events: Sequence[Recorded]) -> list[Row]:
+    return [row for one in events for row in one.related]
+
+
+async def _insert_types(connection: AsyncConnection, types: Set[str]) -> None:
     if types:
         # Sorted, so that two recorders that meet new types wait for each other instead of deadlocking.
         await connection.execute(
@@ -83,46 +112,27 @@ async def _insert_types(connection: AsyncConnection, types: set[str]) -> None:
         )
 
 
-async def _present(connection: AsyncConnection, events: Sequence[Recorded]) -> list[Recorded]:
-    """Return the events that the log has under their sequence, not under that of an earlier double."""
-    sequences = [one.view.sequence for one in events]
-    found = set(
-        await connection.scalars(select(EVENT_TABLE.c.sequence).where(EVENT_TABLE.c.sequence.in_(sequences)))
-    )
-    return [one for one in events if one.view.sequence in found]
-
-
-def _event_row(one: Recorded) -> tuple[Any, ...]:
-    view, resource = one.view, one.view.resource
-    return (
-        view.sequence,
-        indexed(view.id),
-        indexed(view.source),
-        indexed(view.type),
-        view.time,
-        view.received,
-        None if resource is None else indexed(resource["kind"]),
-        None if resource is None else indexed(resource["id"]),
-        None if view.cause is None else indexed(view.cause),
-        one.body,
-    )
+# -- SQLite ------------------------------------------------------------------------------------------------------------
 
 
 async def _insert_into_sqlite(
-    connection: AsyncConnection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    connection: AsyncConnection, table: str, columns: tuple[str, ...], rows: Sequence[Row]
 ) -> int:
     """Insert rows, many in one statement, and return how many were new.
 
     The driver gives the interpreter's lock away and has to win it back for each statement; beside a busy event loop that
-    takes longer than the insert itself, so that one statement a row is three times slower.
+    takes longer than the insert itself, so that one statement a row is three times slower. And each call to the driver's
+    thread waits for the loop to come by, so there is one for all statements. The last is filled up with the last row: that
+    one is there by then.
     """
-    new = done = 0
-    for size in _ROWS_IN_STATEMENT:
-        while len(rows) - done >= size:
-            values = tuple(chain.from_iterable(rows[done : done + size]))
-            new += (await connection.exec_driver_sql(_sqlite_insert(table, columns, size), values)).rowcount
-            done += size
-    return new
+    if not rows:
+        return 0
+    size = next(size for size in _ROWS_IN_STATEMENT if size <= len(rows))
+    filled = [*rows, *[rows[-1]] * (-len(rows) % size)]
+    statements = [
+        tuple(chain.from_iterable(filled[first : first + size])) for first in range(0, len(filled), size)
+    ]
+    return (await connection.exec_driver_sql(_sqlite_insert(table, columns, size), statements)).rowcount
 
 
 @cache
@@ -132,6 +142,50 @@ def _sqlite_insert(table: str, columns: tuple[str, ...], rows: int) -> str:
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608
     )
+
+
+async def _present(connection: AsyncConnection, events: Sequence[Recorded]) -> list[Recorded]:
+    """Return the events that the log has under their sequence, not under that of an earlier double."""
+    sequences = [one.row[_SEQUENCE] for one in events]
+    found = set(
+        await connection.scalars(select(EVENT_TABLE.c.sequence).where(EVENT_TABLE.c.sequence.in_(sequences)))
+    )
+    return [one for one in events if one.row[_SEQUENCE] in found]
+
+
+# -- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+
+async def _insert_into_postgres(connection: AsyncConnection, events: Sequence[Recorded]) -> int:
+    """Copy events, which takes the server and us half the time of an insert; if it refuses them, insert the new ones."""
+    try:
+        async with connection.begin_nested():
+            await _copy(connection, events)
+    except SQLAlchemyError:
+        raise  # the savepoint can't be returned to: the connection is lost
+    except Exception:  # noqa: BLE001 - what the driver has against a row, SQLAlchemy says of the statements below
+        return await _insert_new_into_postgres(connection, events)
+    return len(events)
+
+
+async def _copy(connection: AsyncConnection, events: Sequence[Recorded]) -> None:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.copy_records_to_table(
+        "events", columns=list(_EVENT_COLUMNS), records=[one.row for one in events]
+    )
+    if related := _related(events):
+        # What an event names twice would stop the whole copy.
+        once = dict.fromkeys(related)
+        await driver.copy_records_to_table("event_related", columns=list(_RELATED_COLUMNS), records=once)
+
+
+async def _insert_new_into_postgres(connection: AsyncConnection, events: Sequence[Recorded]) -> int:
+    rows = [one.row for one in events]
+    found = await connection.exec_driver_sql(_POSTGRES_EVENTS, tuple(zip(*rows, strict=True)))
+    fresh = {row[0] for row in found}
+    if related := _related([one for one in events if one.row[_SEQUENCE] in fresh]):
+        await connection.exec_driver_sql(_POSTGRES_RELATED, tuple(zip(*related, strict=True)))
+    return len(fresh)
 
 
 def _postgres_insert(table: str, columns: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -24,12 +25,31 @@ from tocsin_events.view import InvalidEvent
 
 _log = logging.getLogger(__name__)
 
-LARGEST_BATCH: Final = 1_000
+_FULL: Final = 1_000
 _ENOUGH: Final = 200
 _GATHERING: Final = 0.02
-_MOST_WAITING: Final = 5_000
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
 _ANNOUNCE_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is written together: events and letters, made of the messages up to ``last``."""
+
+    events: list[Recorded] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    last: int = 0
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.letters)
+
+    def add(self, message: Delivered) -> None:
+        """Put a message to those before it."""
+        try:
+            self.events.append(Recorded(event_of(message), message.body))
+        except InvalidEvent as problem:
+            self.letters.append(_letter_of_message(message, str(problem)))
+        self.last = message.sequence
 
 
 class Recorder:
@@ -42,7 +62,7 @@ class Recorder:
         self._bus, self._store = bus, store
         self._accept_gap = accept_gap
         self._letters = DeadLetters(store.engine)
-        self._waiting: list[Delivered] = []
+        self._waiting = _Batch()
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._owed = asyncio.Event()
@@ -113,28 +133,27 @@ class Recorder:
 
     async def _read(self, start: int) -> None:
         async for messages in self._bus.read_events(start, heartbeat=5.0):
-            self._waiting += messages
+            for message in messages:
+                self._waiting.add(message)
             if messages:
                 self._more.set()
-            while len(self._waiting) > _MOST_WAITING:
+            while len(self._waiting) >= _FULL:
                 self._room.clear()
                 await self._room.wait()
 
     async def _write(self, stream_made: int) -> None:
-        async for messages in self._batches():
-            events, letters = _sorted_out(messages)
-            position = Position(messages[-1].sequence, stream_made)
-            await self._keep(events, letters, position)
-            self.position = position.sequence
+        async for batch in self._batches():
+            await self._keep(batch.events, batch.letters, Position(batch.last, stream_made))
+            self.position = batch.last
 
-    async def _batches(self) -> AsyncIterator[list[Delivered]]:
+    async def _batches(self) -> AsyncIterator[_Batch]:
         while True:
             if not self._waiting:
                 self._more.clear()
                 await self._more.wait()
             if len(self._waiting) < _ENOUGH:
                 await asyncio.sleep(_GATHERING)
-            batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+            batch, self._waiting = self._waiting, _Batch()
             self._room.set()
             yield batch
 
@@ -184,18 +203,6 @@ class Recorder:
                 self._owed.set()
 
 
-def _sorted_out(messages: Sequence[Delivered]) -> tuple[list[Recorded], list[DeadLetter]]:
-    events, letters = [], []
-    for message in messages:
-        try:
-            view = event_of(message)
-        except InvalidEvent as problem:
-            letters.append(_letter_of_message(message, str(problem)))
-        else:
-            events.append(Recorded(view, message.body))
-    return events, letters
-
-
 def _letter_of_message(message: Delivered, reason: str) -> DeadLetter:
     return dead_letter(
         f"it is no event: {reason}",
@@ -209,13 +216,14 @@ def _letter_of_message(message: Delivered, reason: str) -> DeadLetter:
 
 
 def _letter_of_event(one: Recorded, problem: Exception) -> DeadLetter:
+    view = one.view
     return dead_letter(
         f"the database refuses it: {_short(problem)}",
-        event_subject(one.view.type),
+        event_subject(view.type),
         one.body,
-        at=one.view.received,
+        at=view.received,
         stream=EVENTS,
-        key=(one.view.sequence, one.view.received),
+        key=(view.sequence, view.received),
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin_events.counting import Count, CountBy, count_events
 from tocsin_events.dead_letters import DeadLetter, keep
 from tocsin_events.filter import EventFilter
-from tocsin_events.log_insert import Recorded, insert_events
+from tocsin_events.log_insert import Recorded, insert_events, types_of
 from tocsin_events.pattern import matches_any
 from tocsin_events.search import Page, StoredEvent, search_events
 from tocsin_events.tables import (
@@ -71,12 +71,13 @@ class EventStore:
         An event that is there already, by its sequence or by its id and source, is left as it is. ``at`` is now, in
         microseconds.
         """
+        types = types_of(events)
         async with self.engine.begin() as connection:
-            new = await insert_events(connection, events, self._known_types)
+            new = await insert_events(connection, events, types - self._known_types)
             await keep(connection, letters)
             if position is not None:
                 await note_position(connection, RECORDER, position, at=at)
-        self._known_types.update(indexed(one.view.type) for one in events)
+        self._known_types |= types
         return new
 
     async def note_position(self, name: str, position: Position, *, at: int) -> None:

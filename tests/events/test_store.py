@@ -67,8 +67,22 @@ async def test_an_event_sent_again_after_the_duplicate_window_is_kept_once(store
     await store.append([recorded(1, "same", concerns=[related("flow", "etl")])])
     assert await store.append([recorded(5, "same", concerns=[related("flow", "etl")]), recorded(6)]) == 1
     assert await find(store) == ["e6", "same"]
-    async with store.engine.connect() as connection:
-        assert await connection.scalar(select(func.count()).select_from(RELATED_TABLE)) == 1
+    assert await _relations(store) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 255, 256, 257, 300])
+async def test_a_batch_of_any_size_is_kept_whole(store: EventStore, count: int) -> None:
+    batch = [recorded(number, concerns=[related("flow", "etl")]) for number in range(1, count + 1)]
+    assert await store.append(batch) == count
+    assert await store.append([*batch, recorded(count + 1)]) == 1
+    assert [view.sequence async for view in store.between()] == list(range(1, count + 2))
+    assert await _relations(store) == count
+
+
+async def test_a_relation_that_an_event_names_twice_is_kept_once(store: EventStore) -> None:
+    twice = [related("flow", "etl"), related("flow", "etl", color="red")]
+    assert await store.append([recorded(1, concerns=twice), recorded(2, concerns=twice)]) == 2
+    assert await _relations(store) == 2
 
 
 async def test_the_position_is_written_with_the_batch(store: EventStore) -> None:
@@ -260,6 +274,11 @@ async def test_the_newest_page_of_a_pattern_is_read_off_an_index(tmp_path: Path)
         plan = await _plan(engine, store, EventFilter.parse(**parts))
         assert "SCAN events\n" not in plan + "\n", plan
     await engine.dispose()
+
+
+async def _relations(store: EventStore) -> int:
+    async with store.engine.connect() as connection:
+        return await connection.scalar(select(func.count()).select_from(RELATED_TABLE)) or 0
 
 
 async def _plan(engine: AsyncEngine, store: EventStore, wanted: EventFilter) -> str:
