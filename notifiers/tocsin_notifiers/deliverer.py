@@ -147,6 +147,8 @@ class Deliverer:
                     await self._announce(delivery)
                 case NotNow(until=until):
                     raise bus.Retry(max((until - self._clock()) / SECOND, _SHORTEST), "not yet")
+                case Claimed(outdated=True, delivery=delivery):
+                    await self._finish(steps.dropped(delivery, now=self._clock()))
                 case Claimed(delivery=delivery, first=first):
                     await self._finish(await self._sent(delivery, first))
         finally:

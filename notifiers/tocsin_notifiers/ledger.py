@@ -1,6 +1,6 @@
 """Deliveries in SQL: who may send one now, and what came of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,17 +16,21 @@ from tocsin_notifiers.batches import Batches, group_commit
 from tocsin_notifiers.delivery import LEASE, UNFINISHED, Delivery, DeliveryStatus
 from tocsin_notifiers.message import Message, Receipt
 from tocsin_notifiers.order import Order
-from tocsin_notifiers.store import DELIVERIES, insert_new
+from tocsin_notifiers.store import DELIVERIES, WAYS, insert_new
 
 _PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The delivery is ours to send; ``first`` is the one that it follows up on."""
+    """The delivery is ours to send; ``first`` is the one that it follows up on.
+
+    It is ``outdated`` where a newer edit of the same message was made while an attempt at this one was under way.
+    """
 
     delivery: Delivery
     first: Delivery | None
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,9 @@ class Ledger:
         return await self._select(DELIVERIES.c.notification == notification)
 
     async def of_alert(self, alert: str) -> list[Delivery]:
-        """Return an alert's deliveries, oldest first."""
-        return await self._select(DELIVERIES.c.alert == alert)
+        """Return the deliveries that told of an alert, alone or among others, oldest first."""
+        told_by = select(WAYS.c.told_by).where(WAYS.c.alert == alert, WAYS.c.told_by != "")
+        return await self._select((DELIVERIES.c.alert == alert) | DELIVERIES.c.way.in_(told_by))
 
     async def of_notifier(self, notifier: str, *, limit: int = 50) -> list[Delivery]:
         """Return a notifier's newest deliveries."""
@@ -164,7 +169,8 @@ class Ledger:
         )
         rows = {row.id: row for row in await connection.execute(select(DELIVERIES).where(table.id.in_(ids)))}
         firsts = await self._firsts(connection, [row.after for row in rows.values() if row.after])
-        verdicts = [_verdict(rows.get(id_), token, firsts, now) for id_ in ids]
+        outdated = await self._outdated(connection, [row for row in rows.values() if row.claim == token])
+        verdicts = [_verdict(rows.get(id_), token, firsts, outdated, now) for id_ in ids]
         released = [id_ for id_, verdict in zip(ids, verdicts, strict=True) if isinstance(verdict, NotNow)]
         if released:
             await self._release(connection, [id_ for id_ in released if rows[id_].claim == token])
@@ -175,6 +181,17 @@ class Ledger:
             return {}
         found = await connection.execute(select(DELIVERIES).where(DELIVERIES.c.id.in_(ids)))
         return {row.id: delivery_of(row) for row in found}
+
+    async def _outdated(self, connection: AsyncConnection, claimed: Sequence[Row[Any]]) -> set[str]:
+        """Return the ids of what is tried again though something newer follows up on the same delivery."""
+        again = [row for row in claimed if row.after and row.attempts > 1]
+        if not again:
+            return set()
+        table = DELIVERIES.c
+        query = select(table.after, func.max(table.created).label("newest")).group_by(table.after)
+        found = await connection.execute(query.where(table.after.in_([row.after for row in again])))
+        newest = {row.after: row.newest for row in found}
+        return {row.id for row in again if newest[row.after] > row.created}
 
     async def _release(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
         """Give back what was claimed before what it follows is known to be finished."""
@@ -296,7 +313,9 @@ def _result(one: Delivery) -> Mapping[str, Any]:
     }
 
 
-def _verdict(row: Row[Any] | None, token: str, firsts: Mapping[str, Delivery], now: int) -> Claim:
+def _verdict(
+    row: Row[Any] | None, token: str, firsts: Mapping[str, Delivery], outdated: Collection[str], now: int
+) -> Claim:
     if row is None:
         return Settled(None)
     if row.claim != token:
@@ -305,7 +324,8 @@ def _verdict(row: Row[Any] | None, token: str, firsts: Mapping[str, Delivery], n
     first = firsts.get(row.after) if row.after else None
     if first is not None and not first.is_finished:
         return NotNow(max(now + _LOOK_AGAIN, first.next_at))
-    return Claimed(delivery_of(row), first)
+    delivery = delivery_of(row)
+    return Claimed(delivery, first, outdated=row.id in outdated and delivery.message.follow_up == "edit")
 
 
 _LOOK_AGAIN: Final = 500_000

@@ -96,6 +96,27 @@ async def test_the_first_message_is_edited_when_the_alert_is_acknowledged_and_wh
         assert "Resolved: nightly failed" in over["text"]
 
 
+async def test_an_edit_that_has_to_be_repeated_does_not_overwrite_a_newer_one(serving):
+    slack = Slack()
+    async with receiver(slack) as there, serving({"oncall": bot(there.url)}) as service:
+        await service.submit(notification(notifier="oncall"))
+        await until(lambda: delivered(service, "n1"))
+        slack.next = [Answer(503, delay=1.5)]
+        await service.acknowledge("alert-1", by="ada")
+        await there.received(2)
+        await service.keep_firing("automation.resolved", resolved())
+        await service.sweep(older_than=-1_000_000)
+        ended = await until(lambda: _ended(service, 3))
+        assert sorted(one.status for one in ended) == ["delivered", "delivered", "dropped"]
+        [message] = slack.messages.values()
+        assert "Resolved: nightly failed" in message["text"]
+
+
+async def _ended(service, count):
+    found = await service.deliveries.of_alert("alert-1")
+    return found if len(found) == count and all(one.is_finished for one in found) else None
+
+
 async def test_an_edit_that_fails_for_good_becomes_a_new_message(serving):
     slack = Slack()
     async with receiver(slack) as there, serving({"oncall": bot(there.url)}) as service:
