@@ -23,7 +23,7 @@ class KeyWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     role: str | None = None
     scopes: tuple[Scope, ...] = ()
     expires_in: str | None = None
