@@ -23,6 +23,7 @@ from tocsin_events.instant import SECOND
 from tocsin_events.store import EventStore
 from tocsin_events.view import EventView
 from tocsin_server.db import open_engine, upgrade
+from tocsin_server.heap import long_lived_objects
 
 _START = 1_767_960_000 * SECOND
 _EVENTS = 50_000
@@ -40,11 +41,13 @@ async def _measure() -> list[Figure]:
     async with own_bus("relaxed") as bus:
         last = await _fill(bus)
         for _ in range(_ROUNDS):
-            limit.append(_EVENTS / await _decode(bus, last))
-            ours.append(_EVENTS / await _evaluate(bus, last))
+            # The server treats its long-lived objects so, too.
+            with long_lived_objects():
+                limit.append(await _decode(bus, last))
+                ours.append(await _evaluate(bus, last))
     return [
         Figure(
-            f"{_RULES:,} rules, one in 100 events fires", statistics.median(ours), "events/s",
+            f"{_RULES:,} rules in force, one in 100 events fires", statistics.median(ours), "events/s",
             statistics.median(limit), "the same reader, decoding alone", "≥ 0.5, ≥ 30 k/s",
         )
     ]  # fmt: skip
@@ -76,28 +79,32 @@ async def _fill(bus: Bus) -> int:
 
 
 async def _decode(bus: Bus, last: int) -> float:
+    """Return events a second."""
     start = time.perf_counter()
     async for batch in bus.read_events(0):
         for one in batch:
             EventView.decode(one.body, received=one.received, sequence=one.sequence)
         if batch and batch[-1].sequence >= last:
             break
-    return time.perf_counter() - start
+    return last / (time.perf_counter() - start)
 
 
 async def _evaluate(bus: Bus, last: int) -> float:
+    """Return events a second, from the moment that the rules are in force."""
     with tempfile.TemporaryDirectory() as folder:
         database = open_engine(f"sqlite:///{folder}/tocsin.db")
         await upgrade(database)
         service = await _service(bus, database)
-        start = time.perf_counter()
         running = asyncio.create_task(service.run())
+        while (progress := service.progress) is None or not progress.revision:  # noqa: ASYNC110 - another task's
+            await asyncio.sleep(0.001)
+        start, first = time.perf_counter(), progress.sequence
         while (progress := service.progress) is None or progress.sequence < last:  # noqa: ASYNC110 - another task's
             await asyncio.sleep(0.005)
         took = time.perf_counter() - start
         assert await end(running) is None
         await database.dispose()
-    return took
+    return (last - first) / took
 
 
 async def _service(bus: Bus, database: AsyncEngine) -> EngineService:

@@ -290,6 +290,11 @@ def test_a_map_with_keys_that_python_takes_for_one_keeps_both() -> None:
     assert value("{1: 'one', true: 'yes'}[1]") == "one"
 
 
+def test_an_expression_is_read_once_however_often_it_is_compiled() -> None:
+    text = "flow.labels.read == 'once'"
+    assert compile_expression(text) is compile_expression(text)
+
+
 def test_threads_share_an_expression() -> None:
     expression = compile_expression("data.files.filter(f, f.size > n).map(f, f.size + n)")
     wrong: list[Any] = []
