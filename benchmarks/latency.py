@@ -15,7 +15,9 @@ from benchmarks.report import Figure, percentile
 from benchmarks.servers import DURABILITIES, Durability, Receiver, Running, own_bus, own_server
 from tocsin_events.bus import Bus
 
-_RULES = 1_000
+RULES = 1_000
+"""Rules on the same type of event, each with a webhook."""
+
 _EVENTS = 200
 _LOAD = 1_000
 """Events a second of the loaded round."""
@@ -30,12 +32,40 @@ def measure() -> list[Figure]:
     return figures
 
 
+def apply_rules(server: Running, url: str) -> None:
+    """Give the server the rules, whose webhooks call ``url`` with the number of the event."""
+    rules = {
+        f"rule-{number}": {
+            "when": {"event": "order.checked", "where": f'data.rule == "rule-{number}"'},
+            "then": [{"call_webhook": url + "/{{ data.number }}", "method": "POST", "body": {}}],
+        }
+        for number in range(RULES)
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        json.dump({"automations": rules}, file)
+        file.flush()
+        server.cli("apply", file.name)
+
+
+async def timed_event(client: httpx2.AsyncClient, receiver: Receiver, number: int) -> float:
+    """Return the milliseconds from posting one event to the request that it causes."""
+    event = _event(f"timed-{time.time_ns()}", number, f"rule-{number % RULES}")
+    sent = time.perf_counter()
+    answer = await client.post(
+        "/events", content=json.dumps(event), headers={"Content-Type": "application/cloudevents+json"}
+    )
+    answer.raise_for_status()
+    while number not in receiver.arrivals:  # noqa: ASYNC110 - the receiver notes the instant itself
+        await asyncio.sleep(0.001)
+    return (receiver.arrivals[number] - sent) * 1e3
+
+
 async def _measure(server: Running, durability: Durability) -> list[Figure]:
     bare = await _bare(durability)
     figures = []
     async with Receiver() as receiver, server.client() as client:
-        _apply(server, receiver.url)
-        await _one(client, receiver, -1)
+        apply_rules(server, receiver.url)
+        await timed_event(client, receiver, -1)
         for load in (0, _LOAD):
             took = await _round(client, receiver, load)
             where = f"{durability}, {'idle' if not load else f'at {load:,} events/s'}"
@@ -50,41 +80,14 @@ async def _measure(server: Running, durability: Durability) -> list[Figure]:
     return figures
 
 
-def _apply(server: Running, url: str) -> None:
-    rules = {
-        f"rule-{number}": {
-            "when": {"event": "order.checked", "where": f'data.rule == "rule-{number}"'},
-            "then": [{"call_webhook": url + "/{{ data.number }}", "method": "POST", "body": {}}],
-        }
-        for number in range(_RULES)
-    }
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump({"automations": rules}, file)
-        file.flush()
-        server.cli("apply", file.name)
-
-
 async def _round(client: httpx2.AsyncClient, receiver: Receiver, load: int) -> list[float]:
     stop = asyncio.Event()
     pressure = asyncio.create_task(_press(client, load, stop)) if load else None
-    took = [await _one(client, receiver, number) for number in range(_EVENTS)]
+    took = [await timed_event(client, receiver, number) for number in range(_EVENTS)]
     stop.set()
     if pressure is not None:
         await pressure
     return took
-
-
-async def _one(client: httpx2.AsyncClient, receiver: Receiver, number: int) -> float:
-    """Return the milliseconds from posting one event to the request that it causes."""
-    event = _event(f"timed-{time.time_ns()}", number, f"rule-{number % _RULES}")
-    sent = time.perf_counter()
-    answer = await client.post(
-        "/events", content=json.dumps(event), headers={"Content-Type": "application/cloudevents+json"}
-    )
-    answer.raise_for_status()
-    while number not in receiver.arrivals:  # noqa: ASYNC110 - the receiver notes the instant itself
-        await asyncio.sleep(0.001)
-    return (receiver.arrivals[number] - sent) * 1e3
 
 
 async def _press(client: httpx2.AsyncClient, load: int, stop: asyncio.Event) -> None:

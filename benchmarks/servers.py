@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx2
 
@@ -23,6 +23,9 @@ from tocsin_events.nats_server import NatsServer
 
 Durability = Literal["durable", "relaxed"]
 DURABILITIES: tuple[Durability, ...] = ("relaxed", "durable")
+
+_PATIENCE = 30
+"""Seconds that a process has to end in when it is asked to."""
 
 
 @contextlib.asynccontextmanager
@@ -105,13 +108,26 @@ def own_server(durability: Durability, *options: str) -> Iterator[Running]:
             sys.executable, "-m", "tocsin_server.cli", "server", "start", "--data-dir", str(data_dir), "--port", "0",
             "--output", "json", *options,
         ]  # fmt: skip
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        with own_process(command, env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            told = json.loads(process.stdout.readline())
+            yield Running(process, told["url"], data_dir, time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def own_process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a process, and end it with all that it started, however this ends; ``options`` are those of ``Popen``."""
+    with subprocess.Popen(command, text=True, start_new_session=True, **options) as process:
+        try:
+            yield process
+        finally:
             try:
-                assert process.stdout is not None
-                told = json.loads(process.stdout.readline())
-                yield Running(process, told["url"], data_dir, time.perf_counter() - start)
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_PATIENCE)
             finally:
-                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 class Receiver:

@@ -7,41 +7,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.report import Figure, seconds
-from benchmarks.servers import own_server
+from benchmarks.servers import own_process, own_server
 
 _ROUNDS = 3
 
-_SCRIPT = """
-import json, logging, time
-from tocsin import flow, task
+_CALLS = Path(__file__).with_name("empty_calls.py")
 
-def empty():
-    return None
 
-TASKS, FLOWS = 2_000, 200
-timed = task(empty)
+@dataclass(frozen=True)
+class Overhead:
+    """Microseconds that an empty function takes as a task and as a flow."""
 
-@flow
-def many_tasks():
-    start = time.perf_counter()
-    for _ in range(TASKS):
-        timed()
-    return time.perf_counter() - start
-
-@flow
-def nothing():
-    return None
-
-many_tasks()
-in_tasks = many_tasks()
-start = time.perf_counter()
-for _ in range(FLOWS):
-    nothing()
-in_flows = time.perf_counter() - start
-print(json.dumps({"task": in_tasks / TASKS * 1e6, "flow": in_flows / FLOWS * 1e6}))
-"""
+    task: float
+    flow: float
 
 
 def measure() -> list[Figure]:
@@ -57,31 +39,40 @@ def measure() -> list[Figure]:
     return [*figures, Figure("`import tocsin`, beyond bare Python", imported - bare, "ms", goal="≤ 120 ms")]
 
 
+def overhead(
+    environment: Mapping[str, str],
+    product: str = "tocsin",
+    *,
+    python: str | Path = sys.executable,
+    calls: Path = _CALLS,
+    tasks: int = 2_000,
+    flows: int = 200,
+) -> Overhead:
+    """Measure a product's ``@task`` and ``@flow`` in a process of its own that has made some calls already."""
+    command = [str(python), "-P", "-W", "ignore", str(calls), product, str(tasks), str(flows)]
+    quiet = {**environment, "TOCSIN_LOG_LEVEL": "ERROR"}
+    with own_process(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        told, said = process.communicate()
+    assert process.returncode == 0, f"{product}'s process ended with {process.returncode}:\n{said}"
+    return Overhead(**json.loads(told.splitlines()[-1]))
+
+
 def _figures(where: str, environment: Mapping[str, str]) -> list[Figure]:
-    rounds = [_overhead(environment) for _ in range(_ROUNDS)]
+    rounds = [overhead(environment) for _ in range(_ROUNDS)]
     return [
         Figure(
             f"empty `@task` call, {where}",
-            statistics.median(one["task"] for one in rounds),
+            statistics.median(one.task for one in rounds),
             "µs",
             goal="≤ 60 µs",
         ),
         Figure(
             f"empty `@flow` run, {where}",
-            statistics.median(one["flow"] for one in rounds),
+            statistics.median(one.flow for one in rounds),
             "µs",
             goal="≤ 500 µs",
         ),
     ]
-
-
-def _overhead(environment: Mapping[str, str]) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT],
-        env={**environment, "TOCSIN_LOG_LEVEL": "ERROR"}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 def _run(*arguments: str) -> float:

@@ -5,18 +5,17 @@ nothing of it sent anywhere. Rounds alternate. What is fair about it, and what i
 """
 
 import contextlib
-import json
 import statistics
-import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 from benchmarks.engine import START, deployment_events, deployment_rules
-from benchmarks.peers.environment import PREFECT, python_with
+from benchmarks.peers.conversation import prefect_script
+from benchmarks.peers.environment import PREFECT, prefect_environment
 from benchmarks.peers.prefect_events import Message, prefect_id, prefect_message
 from benchmarks.report import Figure
 from tocsin_automations.decision import Outcome
@@ -30,6 +29,8 @@ _EVENTS: Final = 20_000
 _PREFECTS_EVENTS: Final = 100
 """As many of them as Prefect evaluates in a few seconds."""
 _ROUNDS: Final = 5
+
+_DATABASE: Final = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 
 
 @dataclass(frozen=True)
@@ -93,16 +94,15 @@ def _evaluate(rules: Rules, bodies: list[bytes], fires: int) -> _Rate:
 @contextlib.contextmanager
 def _prefect() -> Iterator[Callable[[list[bytes], int], _Rate]]:
     """Give a function that lets Prefect, in a process of its own, evaluate some of our events."""
-    script = Path(__file__).with_name("prefect_evaluation.py")
     # Each round's events have ids of their own: Prefect leaves out what it has seen.
     rounds = count()
-    with subprocess.Popen(
-        [str(python_with(PREFECT)), "-W", "ignore", str(script)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        ask = _asking(process.stdin, process.stdout)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        prefect_script(
+            "prefect_evaluation.py",
+            prefect_environment(home, PREFECT_SERVER_DATABASE_CONNECTION_URL=_DATABASE),
+        ) as ask,
+    ):
         deployments = [prefect_id("deployment", f"deployment-{number}") for number in range(_RULES)]
         _check("Prefect", ask({"deployments": deployments})["loaded"], _RULES)
 
@@ -114,19 +114,6 @@ def _prefect() -> Iterator[Callable[[list[bytes], int], _Rate]]:
             return _Rate(len(bodies) / answer["wall"], len(bodies) / answer["cpu"])
 
         yield evaluate
-        process.stdin.close()
-
-
-def _asking(questions: IO[str], answers: IO[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    def ask(question: dict[str, Any]) -> dict[str, Any]:
-        questions.write(json.dumps(question) + "\n")
-        questions.flush()
-        line = answers.readline()
-        assert line, "Prefect's process ended, and said above why"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    return ask
 
 
 def _check(who: str, got: int, expected: int) -> None:

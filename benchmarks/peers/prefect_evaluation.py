@@ -9,9 +9,13 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from typing import Any
+
+from prefect.server.database import provide_database_interface
+from prefect.server.events import triggers
+from prefect.server.events.schemas.automations import Automation, EventTrigger, Posture
+from prefect.server.utilities.messaging.memory import MemoryMessage, ephemeral_subscription
 
 _EVENT = "prefect.flow-run.Failed"
 
@@ -20,22 +24,10 @@ def main() -> None:
     # Whatever prints to standard output must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    with tempfile.TemporaryDirectory() as home:
-        os.environ.update(
-            PREFECT_HOME=home,
-            PREFECT_SERVER_DATABASE_CONNECTION_URL="sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false",
-            PREFECT_LOGGING_LEVEL="ERROR",
-            PREFECT_LOGGING_SERVER_LEVEL="ERROR",
-            PREFECT_SERVER_ANALYTICS_ENABLED="false",
-            DO_NOT_TRACK="1",
-        )
-        asyncio.run(_serve(answers))
+    asyncio.run(_serve(answers))
 
 
 async def _serve(answers: Any) -> None:
-    # Prefect reads its settings when it is imported.
-    from prefect.server.events import triggers
-
     await _store(json.loads(sys.stdin.readline())["deployments"])
     async with triggers.consumer() as handler:
         _tell(answers, {"loaded": len(triggers.triggers)})
@@ -44,9 +36,6 @@ async def _serve(answers: Any) -> None:
 
 
 async def _store(deployments: list[str]) -> None:
-    from prefect.server.database import provide_database_interface
-    from prefect.server.events.schemas.automations import Automation, EventTrigger, Posture
-
     db = provide_database_interface()
     await db.create_db()
     async with db.session_context(begin_transaction=True) as session:
@@ -59,8 +48,6 @@ async def _store(deployments: list[str]) -> None:
 
 
 async def _evaluate(handler: Any, events: list[tuple[str, str]]) -> dict[str, float]:
-    from prefect.server.utilities.messaging.memory import MemoryMessage, ephemeral_subscription
-
     messages = [MemoryMessage(body.encode(), {"id": id_, "event": _EVENT}) for id_, body in events]
     async with ephemeral_subscription("events") as fired:
         wall, cpu = time.perf_counter(), time.process_time()
