@@ -9,7 +9,7 @@ from tocsin_notifiers.configuration import ServiceNotifier
 from tocsin_notifiers.message import FollowUp
 from tocsin_notifiers.notifier import Notifier, Outside, Rejected, follow_ups, wants_ack_link
 from tocsin_notifiers.secret import UnknownSecret
-from tocsin_notifiers.setup import Setup, make
+from tocsin_notifiers.setup import Setup, Unusable, make
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Roster:
     @property
     def broken(self) -> Mapping[str, str]:
         """The notifiers that can't work, and why: a secret is missing, or a setting is unusable."""
-        return dict(self._broken)
+        return {**self._broken, **self.setup.broken}
 
     @property
     def working(self) -> Mapping[str, tuple[ServiceNotifier, Notifier]]:
@@ -49,6 +49,8 @@ class Roster:
             before = self._made.get(name)
             if before is not None and before[0] == config:
                 kept[name] = before
+                continue
+            if isinstance(config.settings, Unusable):
                 continue
             try:
                 kept[name] = (config, make(config, self._kinds, self._outside))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tocsin_events.expression import ExpressionSyntaxError, compile_expression
 from tocsin_notifiers.configuration import (
@@ -26,13 +26,23 @@ INBOX: Final = "inbox"
 """The notifier that is always there, and gets what has no other place to go."""
 
 
+class Unusable(BaseModel):
+    """In the place of settings that can't be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Notifiers by name, inhibitions, and quiet hours by name."""
+    """Notifiers by name, inhibitions, and quiet hours by name.
+
+    ``problems`` say, by section and name, what of it can't be used as it is written (an inhibition's name is its number).
+    """
 
     notifiers: Mapping[str, NotifierConfig] = field(default_factory=dict)
     inhibitions: tuple[Inhibition, ...] = ()
     quiet_hours: Mapping[str, QuietHours] = field(default_factory=dict)
+    problems: Mapping[tuple[str, Any], str] = field(default_factory=dict)
 
     @property
     def services(self) -> dict[str, ServiceNotifier]:
@@ -44,6 +54,20 @@ class Setup:
     def all(self) -> dict[str, NotifierConfig]:
         """All notifiers, the inbox among them."""
         return {**self.services, **self.notifiers}
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """The notifiers that are not as they are written, and why: they themselves, or the quiet hours that they name."""
+        found = {
+            name: f"the quiet hours {one.options.quiet} hold nothing back: {said}"
+            for name, one in self.notifiers.items()
+            if isinstance(one, ServiceNotifier)
+            and (said := self.problems.get(("quiet_hours", one.options.quiet)))
+        }
+        return {
+            **found,
+            **{name: said for (section, name), said in self.problems.items() if section == "notifiers"},
+        }
 
 
 def parse_setup(written: Mapping[str, Any], kinds: Mapping[str, Any]) -> Setup:

@@ -6,10 +6,10 @@ from typing import Final
 
 import structlog
 
-from tocsin_notifiers.configuration import InvalidNotifiers
 from tocsin_notifiers.notifier import load_kinds
 from tocsin_notifiers.service import Notifications
-from tocsin_notifiers.setup import Setup, parse_setup
+from tocsin_notifiers.setup import Setup
+from tocsin_notifiers.usable import usable_setup
 from tocsin_server.config import Configurations
 from tocsin_server.errors import UserError
 from tocsin_server.notification_sections import secret_names, sections_of
@@ -72,12 +72,9 @@ class NotifierSetup:
             changed = await self._secrets.read(self._vault, frozenset(secret_names(written)))
             if current.revision == self._loaded and not changed:
                 return
-            try:
-                setup = parse_setup(written, self._kinds)
-            except InvalidNotifiers as problem:
-                # It was right when it was applied: a plugin that it needs is gone.
-                _log.error("the notifiers cannot be used", problem=str(problem))
-                return
+            setup = usable_setup(written, self._kinds)
+            for (section, name), problem in setup.problems.items():
+                _log.error("what is in force cannot be used", section=section, name=name, problem=problem)
             if changed:
                 # A notifier keeps the secret that it was made with.
                 self._notifications.configure(Setup())
