@@ -21,7 +21,7 @@ from tocsin_events import bus
 from tocsin_events.ending import end_all
 from tocsin_events.instant import SECOND
 from tocsin_notifiers import delivery as steps
-from tocsin_notifiers.backoff import Breaker
+from tocsin_notifiers.backoff import Breaker, wait_after
 from tocsin_notifiers.delivery import Delivery, DeliveryStatus
 from tocsin_notifiers.ledger import Claimed, Ledger, NotNow, Settled
 from tocsin_notifiers.lookup import LooksUp
@@ -29,7 +29,7 @@ from tocsin_notifiers.message import Message, Receipt
 from tocsin_notifiers.notifier import SEND_TIMEOUT, Notifier, Rejected, Retry, pace_of, wants_picture
 from tocsin_notifiers.order import Order
 from tocsin_notifiers.pictures import Pictures
-from tocsin_notifiers.secret import Secrets
+from tocsin_notifiers.secret import Secrets, UnknownSecret
 
 _log = logging.getLogger(__name__)
 
@@ -181,6 +181,10 @@ class Deliverer:
             return await self._rejected(delivery, problem, started)
         except Retry as problem:
             return self._put_off(delivery, problem.reason, problem.after, started)
+        except UnknownSecret as problem:
+            # Nothing went out, so there is nothing to be unsure of.
+            again = wait_after(delivery.id, delivery.attempts)
+            return self._put_off(delivery, str(problem), again, started)
         except TimeoutError:
             return self._put_off(delivery, f"no answer within {SEND_TIMEOUT:.0f} s", None, started)
         except Exception as problem:  # noqa: BLE001 - plugins may raise anything

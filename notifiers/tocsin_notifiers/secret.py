@@ -26,7 +26,9 @@ class UnknownSecret(LookupError):  # noqa: N818 - it names what was not found
     """No secret of that name is kept; the message says which."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no secret {name!r}: set it, then apply again")
+        super().__init__(
+            f"there is no secret {name!r}: set it with `tocsin secrets set {name}`, which counts within 2 s"
+        )
         self.name = name
 
 

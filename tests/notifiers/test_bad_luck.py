@@ -8,7 +8,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
 
 from firings import fired, resolved
-from notifying import delivered, events_of, finished, make_engine, make_service, notification, until
+from notifying import SECRETS, delivered, events_of, finished, make_engine, make_service, notification, until
 from receivers import Answer, receiver
 from tocsin_events.dead_letters import DeadLetter, DeadLetters
 from tocsin_events.ending import end
@@ -131,6 +131,30 @@ async def test_a_broken_notifier_keeps_its_error_and_the_others_work(serving):
             assert "no secret 'not-there'" in service.broken["broken"]
             await service.submit(notification(notifier="well"))
             await well.received(1)
+
+
+async def test_a_secret_that_is_missing_when_something_is_sent_is_named_and_asked_for_again(
+    serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async with (
+        receiver() as there,
+        serving({"team": {"slack": {"webhook_url": {"secret": "removed"}}}}) as service,
+    ):
+        await service.submit(notification(notifier="team"))
+
+        async def tried() -> dict[str, object] | None:
+            (one,) = await service.deliveries.of_notification("n1")
+            return one.log[0] if one.log else None
+
+        line = await until(tried)
+        said = (
+            "there is no secret 'removed': set it with `tocsin secrets set removed`, which counts within 2 s"
+        )
+        assert (line["outcome"], line["answer"]) == ("retry", said)
+        assert "unsure" not in line
+        monkeypatch.setitem(SECRETS, "removed", there.url)
+        await until(lambda: delivered(service, "n1"))
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 async def test_undecodable_bytes_on_a_queue_hold_up_nobody(serving, bus):
