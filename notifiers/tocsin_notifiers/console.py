@@ -36,7 +36,7 @@ class Console:
 
 def payload(message: Message) -> str:
     """Return a message as lines of text, without control characters that would act on a terminal."""
-    lines = [f"[{message.status} {message.severity}] {message.title}"]
+    lines = [f"[{message.standing} {message.severity}] {message.title}"]
     body = as_plain(parse(message.body))
     lines += ["  " + line for line in body.splitlines()]
     lines += [f"  {fact.name}: {fact.value}" for fact in message.fields]

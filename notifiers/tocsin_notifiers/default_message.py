@@ -34,7 +34,8 @@ _SAID_BY_REASON: Final = frozenset({"absence", "aggregate", "deadline", "lasting
 """Triggers at which the last event is not what is wrong."""
 _SAID_BY_RULE: Final = frozenset({"all", "at_least", "schedule", "sequence"})
 """Triggers of which only the rule's author can say what they mean."""
-_RESOLVED: Final = "Resolved: "
+_WITHDRAWN: Final = "The rule was paused, removed or changed: whether it is over is not known."
+_PREFIXES: Final = {Status.RESOLVED: "Resolved: ", Status.ACKNOWLEDGED: "Acknowledged: "}
 _SAYS_NOTHING: Final = frozenset({"", "an event matched"})
 """Reasons of a firing that its title says better."""
 # Related resources that say where it happened, in the order in which they are shown.
@@ -96,13 +97,16 @@ def make_message(
     it comes (a reminder, who acknowledged).
     """
     body = default_body(notification) if notification.body is None else plain_text(notification.body)
+    withdrawn = is_withdrawn(notification)
+    parts = (plain_text(note), _WITHDRAWN if withdrawn else "", body)
     return Message(
         id=id,
         target=target,
         title=title_of(notification),
-        body="\n\n".join(part for part in (plain_text(note), body) if part),
+        body="\n\n".join(part for part in parts if part),
         severity=notification.severity,
         status=notification.status,
+        withdrawn=withdrawn,
         fields=facts(notification),
         links=pages.links(notification),
         alert=notification.alert,
@@ -116,10 +120,21 @@ def make_message(
     )
 
 
+def is_withdrawn(notification: Notification) -> bool:
+    """Tell whether it says that its alert has ended with its rule, so that nobody knows whether what was wrong is over."""
+    return notification.status is Status.RESOLVED and ends_withdrawn(notification.firing)
+
+
+def ends_withdrawn(firing: Mapping[str, Any]) -> bool:
+    """Tell whether the payload of a resolution says that the alert's rule was paused, removed or changed."""
+    alert = mapping(firing.get("alert"))
+    return "withdrawn" in (alert.get("reason"), alert.get("state"), firing.get("reason"))
+
+
 def title_of(notification: Notification) -> str:
     """Return the title, in one line: the one asked for, or what happened to what, and how often; never an empty one."""
     title = one_line(notification.title or "") or default_title(notification)
-    prefix = {Status.RESOLVED: _RESOLVED, Status.ACKNOWLEDGED: "Acknowledged: "}.get(notification.status, "")
+    prefix = "Withdrawn: " if is_withdrawn(notification) else _PREFIXES.get(notification.status, "")
     return _shorten(prefix + title, _TITLE_CHARACTERS)
 
 
@@ -235,7 +250,10 @@ def _block(text: Any) -> str:
 def _resolved_after(notification: Notification) -> str:
     since = _since(notification)
     count = _count(notification)
-    over = f"It lasted {ago(notification.created - since)}" if since is not None else "It is over"
+    if is_withdrawn(notification):
+        over = f"It was open for {ago(notification.created - since)}" if since is not None else "It was open"
+    else:
+        over = f"It lasted {ago(notification.created - since)}" if since is not None else "It is over"
     return over + (f" and fired {count} times." if count > 1 else ".")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from tocsin_events.identity import derived_id
 from tocsin_events.instant import from_micros
 from tocsin_notifiers.alert import Alert, AlertState
-from tocsin_notifiers.default_message import Pages, ago, title_of
+from tocsin_notifiers.default_message import Pages, ago, is_withdrawn, title_of
 from tocsin_notifiers.markdown import literal
 from tocsin_notifiers.message import Fact, FollowUp, Link, Message
 from tocsin_notifiers.notification import Notification, Severity, Status
@@ -35,6 +35,11 @@ class Standing:
         """Tell whether somebody has taken its alert on."""
         return self.alert is not None and self.alert.state is AlertState.ACKNOWLEDGED
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Tell whether its alert has ended with its rule."""
+        return self.alert is not None and self.alert.state is AlertState.WITHDRAWN
+
 
 def make_digest(
     notifications: Sequence[Notification],
@@ -47,14 +52,16 @@ def make_digest(
     """Return the message that lists notifications (at least one), the worst first: the first 20, and how many more."""
     ordered = _worst_first(notifications)
     over = all(one.status is Status.RESOLVED for one in ordered)
+    withdrawn = sum(is_withdrawn(one) for one in ordered) if over else 0
     body = _listed([_line(one, title_of(one), pages, _since(one)) for one in ordered])
     return Message(
         id=id,
         target=target,
-        title=f"{'Resolved: ' if over else ''}{len(ordered)} alerts{_subject(ordered)}",
+        title=_over(ordered, withdrawn) if over else f"{len(ordered)} alerts{_subject(ordered)}",
         body=f"{note}\n\n{body}" if note else body,
         severity=ordered[0].severity,
         status=Status.RESOLVED if over else Status.FIRING,
+        withdrawn=withdrawn > 0,
         fields=(_severities(ordered),),
         links=_all_alerts(pages),
         automation=_one_automation(ordered),
@@ -76,14 +83,16 @@ def make_ends(
     """Return the message that lists what is over (at least one), and what is still open in the group."""
     ordered = _worst_first(ended)
     left = f", {len(still_open)} still open" if still_open else ""
+    withdrawn = sum(is_withdrawn(one) for one in ordered)
     body = _listed([_line(one, name_of(one), pages, _lasted(one)) for one in ordered])
     return Message(
         id=id,
         target=target,
-        title=f"Resolved: {len(ordered)} alerts{_subject(ordered)}{left}",
+        title=_over(ordered, withdrawn) + left,
         body=body + open_list(still_open, pages),
         severity=ordered[0].severity,
         status=Status.RESOLVED,
+        withdrawn=withdrawn > 0,
         fields=(_severities(ordered),),
         links=_all_alerts(pages),
         automation=_one_automation(ordered),
@@ -109,15 +118,17 @@ def make_present(
     )
     left = [one for one in ordered if one.is_open]
     told = [one.notification for one in ordered]
+    withdrawn = 0 if left else sum(one.is_withdrawn for one in ordered)
     count = f"{len(ordered)} alerts{_subject(told)}"
     lines = _states(ordered, pages)
     return Message(
         id=id,
         target=target,
-        title=f"{len(left)} of {count} still open" if left else f"Resolved: {count}",
+        title=f"{len(left)} of {count} still open" if left else _over(told, withdrawn),
         body=f"{note}\n\n{lines}" if note else lines,
         severity=_worst_first([one.notification for one in left or ordered])[0].severity,
         status=_status(left),
+        withdrawn=withdrawn > 0,
         fields=(_severities(told),),
         links=_all_alerts(pages),
         automation=_one_automation(told),
@@ -165,19 +176,33 @@ def _line(one: Notification, title: str, pages: Pages, said: str) -> str:
     return f"- {shown}, {said}"
 
 
+def _over(ended: Sequence[Notification], withdrawn: int) -> str:
+    """Return the title of what has ended, ``withdrawn`` of it with its rule."""
+    subject, resolved = _subject(ended), len(ended) - withdrawn
+    if not withdrawn:
+        return f"Resolved: {resolved} alerts{subject}"
+    if not resolved:
+        return f"Withdrawn: {withdrawn} alerts{subject}"
+    return f"Ended: {len(ended)} alerts{subject}, {withdrawn} of them withdrawn"
+
+
+def _ended(*, withdrawn: bool) -> str:
+    return "withdrawn (its rule was paused, removed or changed)" if withdrawn else "over"
+
+
 def _since(one: Notification) -> str:
     return f"{one.severity}, since {from_micros(_opened(one)):%Y-%m-%d %H:%M} UTC"
 
 
 def _lasted(one: Notification) -> str:
-    lasted = f"over after {ago(one.created - _opened(one))}"
+    lasted = f"{_ended(withdrawn=is_withdrawn(one))} after {ago(one.created - _opened(one))}"
     return f"{lasted}. {literal(plain_text(one.reason))}" if one.reason else lasted
 
 
 def _state(one: Standing) -> str:
     alert = one.alert
     if alert is not None and alert.ended is not None:
-        return f"over after {ago(alert.ended - alert.opened)}"
+        return f"{_ended(withdrawn=one.is_withdrawn)} after {ago(alert.ended - alert.opened)}"
     since = _since(one.notification)
     if alert is not None and one.is_acknowledged:
         return f"{since}, acknowledged by {literal(alert.acknowledged_by)}"

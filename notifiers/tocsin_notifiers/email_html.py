@@ -37,7 +37,7 @@ def html(message: Message, *, domain: str) -> str:
 
     ``domain`` is that of the mail's ids; the picture, where the message has one, is the part ``last-runs@domain``.
     """
-    label = message.status if message.status != "firing" else message.severity
+    label = message.standing if message.status != "firing" else message.severity
     footer = "Sent by Tocsin"
     if message.automation:
         footer += f" because of the automation <b>{escape(message.automation)}</b>"

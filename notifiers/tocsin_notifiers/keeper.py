@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin_notifiers import alerts
 from tocsin_notifiers.alert import Alert, End, Fired
-from tocsin_notifiers.default_message import default_title
+from tocsin_notifiers.default_message import default_title, ends_withdrawn
 from tocsin_notifiers.notification import AlertRef, Notification, Severity, Status
 from tocsin_notifiers.scene import Scene
 from tocsin_notifiers.teller import Teller
@@ -37,7 +37,7 @@ async def take_resolution(firing: Mapping[str, Any], teller: Teller, scene: Scen
     # The resolution may overtake the firing: the alert is then opened and ended at once.
     await alerts.begin(scene.connection, first, firing, f"{ref.id} opened")
     reason = str(firing.get("reason") or "")
-    end = End(_cause(firing), scene.now, reason, withdrawn=_is_withdrawn(firing))
+    end = End(_cause(firing), scene.now, reason, withdrawn=ends_withdrawn(firing))
     changed = await alerts.change(scene.connection, ref.id, end)
     if changed is not None and changed[1] is not None:
         await teller.follow(changed[0], Status.RESOLVED, scene)
@@ -88,11 +88,6 @@ def _notify_actions(firing: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         for action in firing.get("actions") or ()
         if isinstance(action, Mapping) and action.get("kind") == "notify"
     ]
-
-
-def _is_withdrawn(firing: Mapping[str, Any]) -> bool:
-    alert = firing.get("alert") or {}
-    return "withdrawn" in (alert.get("reason"), alert.get("state"), firing.get("reason"))
 
 
 def _cause(firing: Mapping[str, Any]) -> str:

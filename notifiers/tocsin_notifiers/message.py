@@ -68,7 +68,8 @@ class Message(BaseModel):
     ``run`` is the id of the flow run that it is about, where it is about one, and ``runs_of`` says whose last runs
     belong to it; ``image`` is the picture of them, which a notifier that wants one gets when it sends. ``thread`` is the
     same for all messages of one alert. ``at`` is in microseconds since the epoch. ``follow_up`` says what to do with the
-    receipt of the first message.
+    receipt of the first message. ``withdrawn`` says of one that is resolved that nobody knows whether what was wrong is over:
+    its rule was paused, removed or changed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +80,7 @@ class Message(BaseModel):
     body: str = ""
     severity: Severity = Severity.ERROR
     status: Status = Status.FIRING
+    withdrawn: bool = False
     fields: tuple[Fact, ...] = ()
     links: tuple[Link, ...] = ()
     image: Image | None = None
@@ -90,6 +92,11 @@ class Message(BaseModel):
     thread: str = ""
     at: int = 0
     follow_up: FollowUp = "message"
+
+    @property
+    def standing(self) -> str:
+        """How its alert stands, in a word for people: the status, or ``withdrawn``."""
+        return "withdrawn" if self.withdrawn else str(self.status)
 
 
 class Receipt(BaseModel):

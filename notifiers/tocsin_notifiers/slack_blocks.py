@@ -25,6 +25,7 @@ COLOURS: Final = {
     Severity.CRITICAL: "#8f0d2b",
 }
 RESOLVED_COLOUR: Final = "#2e9e5b"
+WITHDRAWN_COLOUR: Final = "#6b7280"
 ACKNOWLEDGED_COLOUR: Final = "#7a6ff0"
 _SIGNS: Final = {
     Severity.INFO: ":information_source:",
@@ -36,6 +37,8 @@ _SIGNS: Final = {
 
 def colour_of(message: Message) -> str:
     """Return the colour that a message's status and severity have everywhere."""
+    if message.withdrawn:
+        return WITHDRAWN_COLOUR
     if message.status is Status.RESOLVED:
         return RESOLVED_COLOUR
     return ACKNOWLEDGED_COLOUR if message.status is Status.ACKNOWLEDGED else COLOURS[message.severity]
@@ -148,13 +151,15 @@ def _link_button(kind: str, label: str, url: str) -> dict[str, Any]:
 
 
 def _last_line(message: Message) -> dict[str, Any]:
-    said = f"{message.status} · {message.severity}" + (
+    said = f"{message.standing} · {message.severity}" + (
         f" · {message.automation}" if message.automation else ""
     )
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": escape(said)}]}
 
 
 def _sign(message: Message) -> str:
+    if message.withdrawn:
+        return ":white_circle:"
     if message.status is Status.RESOLVED:
         return ":white_check_mark:"
     return ":eyes:" if message.status is Status.ACKNOWLEDGED else _SIGNS[message.severity]

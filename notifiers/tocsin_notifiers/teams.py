@@ -160,9 +160,13 @@ def _picture(message: Message) -> tuple[dict[str, Any], ...]:
 
 
 def _title(message: Message) -> dict[str, Any]:
-    resolved = message.status is Status.RESOLVED
-    sign = "✅" if resolved else "👀" if message.status is Status.ACKNOWLEDGED else _SIGNS[message.severity]
-    colour = "Good" if resolved else _COLOURS[message.severity]
+    sign, colour = _SIGNS[message.severity], _COLOURS[message.severity]
+    if message.withdrawn:
+        sign, colour = "⚪", "Default"
+    elif message.status is Status.RESOLVED:
+        sign, colour = "✅", "Good"
+    elif message.status is Status.ACKNOWLEDGED:
+        sign = "👀"
     return {
         "type": "TextBlock",
         "text": f"{sign} {escape(_cut(message.title, 300))}",

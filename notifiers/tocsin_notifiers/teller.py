@@ -261,6 +261,10 @@ def _following(
     group: str = "",
 ) -> Way:
     """Return the way of a new word about an alert to a notifier that was told of it."""
+    firing = before.firing
+    if alert.state is AlertState.WITHDRAWN:
+        # What is told of an end is made of the alert's last firing, which knows nothing of it.
+        firing = {**firing, "alert": {**(firing.get("alert") or {}), "state": str(alert.state)}}
     notification = before.model_copy(
         update={
             "id": id_,
@@ -269,6 +273,7 @@ def _following(
             "created": scene.now,
             "body": None,
             "reason": note,
+            "firing": firing,
             "alert": AlertRef(id=alert.id, opened=alert.opened, count=alert.count),
         }
     )

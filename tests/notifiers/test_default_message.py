@@ -1,15 +1,17 @@
 """What a message says by itself, whatever strangers call their things."""
 
+import json
+
 import pytest
 from hypothesis import given
 
 from firings import fired
 from messages import texts
 from notifying import NOON, notification
-from tocsin_notifiers import alerts
+from tocsin_notifiers import alerts, console, email_html, slack, teams
 from tocsin_notifiers.alert import Alert, End
 from tocsin_notifiers.default_message import Pages, make_message
-from tocsin_notifiers.notification import Notification
+from tocsin_notifiers.notification import Notification, Status
 from tocsin_notifiers.plain_text import one_line, plain_text
 
 
@@ -129,6 +131,25 @@ def test_a_message_says_nothing_where_there_is_nothing_to_say():
     assert made(about(message="")).body == ""
     assert "Because" not in [fact.name for fact in told.fields]
     assert ("Because", "3 of 3") in [(fact.name, fact.value) for fact in made(about(reason="3 of 3")).fields]
+
+
+def test_no_service_shows_a_withdrawn_alert_as_one_that_is_over():
+    said = notification(
+        firing={**fired(), "reason": "withdrawn"}, status=Status.RESOLVED, body="All is well."
+    )
+    told = made(said)
+    assert told.title == "Withdrawn: nightly failed"
+    assert told.body.endswith("whether it is over is not known.\n\nAll is well.")
+    shown = [
+        json.dumps(slack.payload(told, slack.SlackConfig(webhook_url="https://hooks.example")), default=str),
+        json.dumps(teams.payload(told), ensure_ascii=False),
+        email_html.html(told, domain="example.com"),
+        console.payload(told),
+    ]
+    over = ("#2e9e5b", "white_check_mark", "✅", '"Good"', "resolved", "Resolved")
+    for one in shown:
+        assert "Withdrawn" in one
+        assert [word for word in over if word in one] == []
 
 
 async def test_an_alert_is_kept_whatever_its_thing_is_called(engine):

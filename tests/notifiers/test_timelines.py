@@ -13,6 +13,7 @@ from tocsin_notifiers.delivery import delivered
 from tocsin_notifiers.ledger import Claimed
 from tocsin_notifiers.message import Receipt
 from tocsin_notifiers.notification import Severity
+from tocsin_notifiers.webhook import payload as webhook_payload
 
 
 @dataclass
@@ -48,6 +49,12 @@ class Day:
         await self.service.keep_firing(
             "automation.resolved", resolved(alert=alert, id_=f"f{self.firings}", **about)
         )
+
+    async def withdraws(self, alert="alert-1", **about):
+        """Its rule is paused, removed or changed."""
+        self.firings += 1
+        ended = resolved(alert=alert, id_=f"f{self.firings}", **about)
+        await self.service.keep_firing("automation.resolved", {**ended, "reason": "withdrawn", "event": None})
 
     async def told(self, notifier="hook") -> list[tuple[str, str]]:
         """What a notifier was told: how long after noon, and the title."""
@@ -395,6 +402,49 @@ async def test_where_messages_can_be_edited_a_groups_message_shows_its_present_s
     assert {one.after for one in found[1:]} == {found[0].id}
     assert "acknowledged by ada" in found[2].message.body
     assert [one.message.body.count("over after") for one in found] == [0, 0, 1, 3]
+
+
+async def test_an_alert_that_is_withdrawn_is_not_told_as_one_that_is_over(day):
+    today = day()
+    await today.fires()
+    await today.at("5s")
+    await today.withdraws()
+    assert (await today.told())[1:] == [("5s", "Withdrawn: nightly failed")]
+    [end] = [one for one in await today.service.deliveries.of_notifier("hook") if one.message.withdrawn]
+    assert end.message.body.startswith(
+        "The rule was paused, removed or changed: whether it is over is not known.\n\nIt was open for 5s."
+    )
+    assert webhook_payload(end.message)["type"] == "notification.resolved"
+    assert webhook_payload(end.message)["data"]["withdrawn"] is True
+
+
+@pytest.mark.parametrize("resolve", ["edit", "thread"])
+async def test_the_ends_of_a_group_tell_which_of_its_alerts_were_withdrawn(day, resolve):
+    today = day({"chat": {**BOT, "group": TEAM, "resolve": resolve}}, bare=True)
+    for number in range(2):
+        await today.fires(f"alert-{number}", "chat", labels={"team": "data"}, flow=f"flow-{number}")
+    await today.at("1m")
+    await today.arrives("chat")
+    await today.withdraws("alert-0")
+    await today.resolves("alert-1")
+    await today.at("6m")
+    [(_, title)] = (await today.told("chat"))[1:]
+    assert title == "Ended: 2 alerts of page-on-failure, 1 of them withdrawn"
+    [end] = [one.message for one in await today.service.deliveries.of_notifier("chat") if one.after]
+    assert end.withdrawn
+    assert (end.body.count("over after"), end.body.count("withdrawn (")) == (1, 1)
+
+
+async def test_a_group_of_which_all_is_withdrawn_resolves_nothing(day):
+    today = day({"chat": {**BOT, "group": TEAM}}, bare=True)
+    for number in range(2):
+        await today.fires(f"alert-{number}", "chat", labels={"team": "data"})
+    await today.at("1m")
+    await today.arrives("chat")
+    for number in range(2):
+        await today.withdraws(f"alert-{number}")
+    await today.at("6m")
+    assert (await today.told("chat"))[1:] == [("5m30s", "Withdrawn: 2 alerts of page-on-failure")]
 
 
 async def test_an_edit_that_a_newer_one_overtakes_is_not_made_any_more(day):
