@@ -17,14 +17,16 @@ _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+HOW_TO_ALLOW: Final = (
+    "to allow it, list its network in the server's setting actions.allowed_networks, such as 10.1.0.0/16"
+)
+
 
 class AddressRefused(OSError):  # noqa: N818 - it names what happened
     """An outgoing request was refused because of where it would have gone."""
 
     def __init__(self, where: str) -> None:
-        super().__init__(
-            f"{where} leads to a private address; list its network in the server's settings to allow it"
-        )
+        super().__init__(f"{where} leads to a private address; {HOW_TO_ALLOW}")
 
 
 class AddressGuard:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from tocsin_notifiers.address_guard import AddressGuard, AddressRefused
+from tocsin_notifiers.address_guard import HOW_TO_ALLOW, AddressGuard, AddressRefused
 from tocsin_notifiers.markdown import as_plain, parse
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notification import Severity, Status
@@ -30,9 +30,7 @@ _TYPES: Final = {
 
 
 _REFUSED: Final = "this service acts on the server itself, which is refused"
-_PRIVATE: Final = (
-    "the URL leads to a private address; the setting actions.allow_private_addresses allows that"
-)
+_PRIVATE: Final = f"the URL leads to a private address; {HOW_TO_ALLOW}"
 # A mail server may well be next door, as that of the email notifier may.
 _MAIL: Final = frozenset({"mailto", "mailtos"})
 

@@ -120,7 +120,10 @@ def _parts(
     ack_links = AckLinks(signing)
     picture_links = PictureLinks(signing, public_base(settings.server.public_url))
     known = KnownSecrets()
-    http = HttpClient(AddressGuard(allow_private=settings.actions.allow_private_addresses))
+    actions = settings.actions
+    http = HttpClient(
+        AddressGuard(allow_private=actions.allow_private_addresses, allowed=actions.allowed_networks)
+    )
     notifications = Notifications(
         engine,
         bus,

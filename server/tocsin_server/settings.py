@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,6 +30,15 @@ def _services(names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in SERVICES:
             raise ValueError(f"{name!r} is no service; there are {', '.join(SERVICES)}")
     return names
+
+
+def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as problem:
+            raise ValueError(f"{problem}; a network is written as 10.1.0.0/16 or fd00:1::/32") from None
+    return networks
 
 
 def _key(key: SecretStr) -> SecretStr:
@@ -122,7 +132,10 @@ class ActionsSection(_Section):
     """What automations may do."""
 
     allow_private_addresses: bool = Field(
-        False, description="whether call_webhook and webhook notifiers may reach private addresses"
+        False, description="whether call_webhook and notifiers over HTTP may reach all private addresses"
+    )
+    allowed_networks: Annotated[tuple[str, ...], AfterValidator(_networks)] = Field(
+        (), description="networks of private addresses that they may reach, such as 10.1.0.0/16"
     )
 
 

@@ -15,7 +15,7 @@ _SHORT = {
     "TOCSIN_DATABASE_URL": "database.url",
     "TOCSIN_DATA_DIR": "server.data_dir",
 }
-_LISTS = frozenset({"server.services", "server.allowed_hosts"})
+_LISTS = frozenset({"server.services", "server.allowed_hosts", "actions.allowed_networks"})
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from tocsin_notifiers.testing import MemoryInbox
 
 
 @asynccontextmanager
-async def apprise(url: str, *, allow_private: bool) -> AsyncIterator[Apprise]:
-    guard = AddressGuard(allow_private=allow_private)
+async def apprise(
+    url: str, *, allow_private: bool = False, allowed: tuple[str, ...] = ()
+) -> AsyncIterator[Apprise]:
+    guard = AddressGuard(allow_private=allow_private, allowed=allowed)
     async with HttpClient(guard) as http:
         outside = Outside(http, Secrets(str), guard, lambda: 0, lambda _: None, MemoryInbox())
         yield Apprise(AppriseConfig.model_validate({"urls": [url]}), outside)
@@ -32,6 +34,18 @@ async def test_a_private_address_is_refused_however_it_is_written(host: str):
                 await notifier.send(message(target="json-1"), None)
         assert hook.requests == []
     assert "secret" not in refused.value.reason
+
+
+async def test_a_service_of_ones_own_is_reached_where_its_network_is_allowed():
+    async with receiver() as hook:
+        url = hook.url.replace("http://", "json://")
+        async with apprise(url, allowed=("127.0.0.0/8",)) as notifier:
+            await notifier.send(message(target="json-1"), None)
+        assert len(hook.requests) == 1
+        async with apprise(url, allowed=("10.0.0.0/8",)) as notifier:
+            with pytest.raises(Rejected, match=r"setting actions\.allowed_networks"):
+                await notifier.send(message(target="json-1"), None)
+        assert len(hook.requests) == 1
 
 
 async def test_a_redirect_is_not_followed():

@@ -47,7 +47,7 @@ def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(server: Se
 
 async def test_a_test_says_of_each_target_what_came_of_it(tmp_path: Path):
     async with receiver(lambda request: Answer(404 if request.path == "/gone" else 200)) as there:
-        environment = {"TOCSIN_ACTIONS__ALLOW_PRIVATE_ADDRESSES": "true"}
+        environment = {"TOCSIN_ACTIONS__ALLOWED_NETWORKS": "127.0.0.0/8"}
         with running_server(tmp_path / "data", environment=environment) as server:
             (tmp_path / "tocsin.yaml").write_text(
                 f"notifiers: {{good: {{webhook: {{url: '{there.url}/'}}}}, bad: {{webhook: {{url: '{there.url}/gone'}}}},"

@@ -71,6 +71,16 @@ def test_the_key_of_a_server_with_its_own_data_folder_lies_inside_it(tmp_path: P
     assert loaded.settings.database_url == f"sqlite:///{tmp_path}/tocsin.db"
 
 
+def test_networks_are_checked_where_they_are_listed(toml):
+    loaded = load_settings({}, {"TOCSIN_ACTIONS__ALLOWED_NETWORKS": "10.1.0.0/16, fd00:1::/32,192.168.0.7"})
+    assert loaded.settings.actions.allowed_networks == ("10.1.0.0/16", "fd00:1::/32", "192.168.0.7")
+    file = toml("[actions]\nallowed_networks = ['10.1.0.0/16']\n")
+    assert load_settings({}, {}, file=file).settings.actions.allowed_networks == ("10.1.0.0/16",)
+    for wrong in ("10.1.2.3/16", "intranet", "10.1.0.0/33"):
+        with pytest.raises(UserError, match=r"actions\.allowed_networks .*a network is written as"):
+            load_settings({}, {"TOCSIN_ACTIONS__ALLOWED_NETWORKS": wrong})
+
+
 def test_services_are_checked_and_may_come_as_a_list_in_the_environment():
     loaded = load_settings({}, {"TOCSIN_SERVER__SERVICES": "api, engine"})
     assert loaded.settings.server.services == ("api", "engine")
