@@ -1,16 +1,19 @@
 """`burst`: 100,000 events as fast as the bus takes them, one in 100 fires: none lost, none doubled.
 
-The limit is the time that it takes to read and decode the same events.
+The limit is the time that it takes to read and decode the same events. They are encoded before the clock starts, and sent by two
+at once, so that the bus doesn't wait for the one who sends.
 """
 
 import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 
 from benchmarks.report import Figure
 from benchmarks.servers import Running, own_server
 from tocsin_events.bus import Bus
+from tocsin_events.ending import run_together
 from tocsin_events.envelope import encode_event
 from tocsin_events.identity import message_key
 from tocsin_events.view import EventView
@@ -18,6 +21,9 @@ from tocsin_events.view import EventView
 _EVENTS = 100_000
 _ONE_IN = 100
 _BATCH = 1_000
+
+Outgoing = tuple[str, str, bytes]
+"""Type, key and body."""
 
 
 def measure() -> list[Figure]:
@@ -28,10 +34,12 @@ def measure() -> list[Figure]:
 
 async def _measure(server: Running) -> list[Figure]:
     _apply(server)
+    events = [_event(number) for number in range(_EVENTS)]
     async with await Bus.connect(server.bus_address) as bus:
         start = time.perf_counter()
         acted = asyncio.create_task(_acted(bus, _EVENTS // _ONE_IN))
-        await _publish(bus)
+        batches = (events[first : first + _BATCH] for first in range(0, _EVENTS, _BATCH))
+        await run_together(_publish(bus, batches), _publish(bus, batches))
         published = time.perf_counter() - start
         numbers = await acted
         took = time.perf_counter() - start
@@ -56,12 +64,12 @@ def _apply(server: Running) -> None:
         server.cli("apply", file.name)
 
 
-async def _publish(bus: Bus) -> None:
-    for first in range(0, _EVENTS, _BATCH):
-        await bus.publish_many([_event(number) for number in range(first, first + _BATCH)])
+async def _publish(bus: Bus, batches: Iterator[list[Outgoing]]) -> None:
+    for batch in batches:
+        await bus.publish_many(batch)
 
 
-def _event(number: int) -> tuple[str, str, bytes]:
+def _event(number: int) -> Outgoing:
     body = encode_event(
         id=f"order-{number}",
         type="order.checked",
