@@ -5,29 +5,51 @@ The rooms of rules and of notifications don't know each other; here they meet, b
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from tocsin_automations.testing.deliveries import Acknowledged, Asked, Delivered, Script
 from tocsin_notifiers.console import payload as as_text
 from tocsin_notifiers.delivery import Delivery
 from tocsin_notifiers.notification import Notification
 from tocsin_notifiers.notifier import load_kinds
+from tocsin_notifiers.pipeline import Reason
 from tocsin_notifiers.rehearsal import Rehearsal, Suppressed, rehearsal
-from tocsin_notifiers.setup import parse_setup
+from tocsin_notifiers.setup import INBOX, parse_setup
 from tocsin_server.actions.notify import NotifyFields, notification_of
 from tocsin_server.notification_sections import sections_of
 
 _BASE = "http://127.0.0.1:4200"
 
 
-def rehearse(script: Script) -> Sequence[Delivered]:
-    """Return what would be delivered, and what suppressed, in the order of time.
+class Rehearsals:
+    """What rule tests know of the pipeline: a `RehearseDeliveries`."""
 
-    Raises:
-        ValueError: the sections about notifications can't be used; says why.
+    @property
+    def reasons(self) -> Collection[str]:
+        """The words for why a delivery is suppressed."""
+        return frozenset(map(str, Reason))
 
-    """
-    return asyncio.run(_rehearse(script))
+    def tellers(self, sections: Mapping[str, Any]) -> Collection[str]:
+        """Return the notifiers that tell somebody themselves, rather than lead to others."""
+        written = sections_of(sections)["notifiers"]
+        return {INBOX, *(name for name, one in written.items() if not _leads_on(one))}
+
+    def __call__(self, script: Script) -> Sequence[Delivered]:
+        """Return what would be delivered, and what suppressed, in the order of time.
+
+        Raises:
+            ValueError: the sections about notifications can't be used; says why.
+
+        """
+        return asyncio.run(_rehearse(script))
+
+
+rehearse = Rehearsals()
+
+
+def _leads_on(notifier: Any) -> bool:
+    return isinstance(notifier, Mapping) and ("route" in notifier or "escalate" in notifier)
 
 
 async def _rehearse(script: Script) -> list[Delivered]:

@@ -117,6 +117,27 @@ def test_what_differs_is_said(deliveries: str, said: str) -> None:
     assert said in found[0]
 
 
+@pytest.mark.parametrize(
+    ("delivery", "word", "said"),
+    [
+        ("{at: 0s, notifier: onkall}", "onkall", "there is no notifier 'onkall' in this test (did you mean oncall?)"),
+        ("{at: 0s, notifier: inbox, suppressed: silence}", "silence}", "(did you mean silenced?)"),
+        ("{at: 0s, notifier: oncall, suppressed: quiet_hours}", "quiet_", "(did you mean quiet-hours?)"),
+        ("{at: 0s, notifier: inbox, suppressed: because}", "because", "there is no reason 'because': one of acknowledged,"),
+        ("{at: 0s, notifier: router}", "router", "'router' leads to other notifiers: name the one that tells"),
+    ],
+)  # fmt: skip
+def test_a_word_that_nothing_has_is_refused_at_its_place(delivery: str, word: str, said: str) -> None:
+    line = f"  deliveries: [{delivery}]}}]"
+    head = HEAD + "  router: {route: [{notify: oncall}]}\n"
+    context = TestContext(action_kinds(), trigger_kinds(), read_beside, rehearsal())
+    result = run_test_file(f"{head}tests: [{{name: a, expect: [],\n{line}", "t.tocsin-test.yaml", context)
+    (only,) = result.problems
+    assert (only.line, only.column) == (len(head.splitlines()) + 2, line.index(word) + 1)
+    assert said in str(only)
+    assert result.results == ()
+
+
 def test_a_silence_of_the_test_suppresses_and_says_so() -> None:
     found = run(f"""
         - name: silenced

@@ -18,6 +18,7 @@ from tocsin_automations.testing.deliveries import (
     Script,
     acknowledged,
     delivery_differences,
+    unknown_words,
 )
 from tocsin_automations.testing.given import arrivals, last_instant
 from tocsin_automations.testing.model import RuleTest, RuleTests
@@ -116,8 +117,10 @@ def load_tests(text: str | bytes, file: str, context: TestContext) -> LoadedTest
         problems += loaded.problems
         if tests is None:
             continue
+        sections = _sections(document, file, context)
         problems += _test_problems(document, tests, loaded, file)
-        cases += _cases(document, tests, loaded, file, context)
+        problems += _unknown_words(document, tests, sections, file, context)
+        cases += _cases(document, tests, loaded, sections, file, context)
     if not parsed.documents and not problems:
         problems.append(Problem(file, 1, 1, "the file has no tests"))
     return LoadedTests(file, () if has_errors(problems) else tuple(cases), in_order(problems))
@@ -130,9 +133,13 @@ def run_test_file(text: str | bytes, file: str, context: TestContext) -> TestFil
 
 
 def _cases(
-    document: Table, tests: RuleTests, loaded: Loaded, file: str, context: TestContext
+    document: Table,
+    tests: RuleTests,
+    loaded: Loaded,
+    sections: Mapping[str, Any],
+    file: str,
+    context: TestContext,
 ) -> Iterator[RuleTestCase]:
-    sections = _sections(document, file, context)
     for number, test in enumerate(tests.tests):
         line = place_of(document, ("tests", number)).line
         yield RuleTestCase(
@@ -208,6 +215,16 @@ def _test_problems(document: Table, tests: RuleTests, loaded: Loaded, file: str)
                 at = place_of(document, (*here, part, place_in_list, "automation"))
                 near = nearest(name, loaded.places)
                 yield _problem(file, at, f"there is no automation {name!r} in this test", near)
+
+
+def _unknown_words(
+    document: Table, tests: RuleTests, sections: Mapping[str, Any], file: str, context: TestContext
+) -> Iterator[Problem]:
+    if context.rehearse is None:
+        return
+    for number, test in enumerate(tests.tests):
+        for path, said, near in unknown_words(test, sections, context.rehearse):
+            yield _problem(file, place_of(document, ("tests", number, *path)), said, near)
 
 
 def _late_events(document: Node, test: RuleTest, here: tuple[str | int, ...], file: str) -> Iterator[Problem]:

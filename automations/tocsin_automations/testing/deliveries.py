@@ -1,14 +1,15 @@
 """What a test expects of notifications beside what would be delivered: matching, and differences that a person can read.
 
-The notification pipeline lives in a room that this one doesn't know. It is found by the entry point `RehearseDeliveries` of
-the group ``tocsin.rule_tests``, and given as a callable.
+The notification pipeline lives in a room that this one doesn't know. It is found by the entry point ``deliveries`` of
+the group ``tocsin.rule_tests``, a `RehearseDeliveries`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from tocsin_automations.problem import nearest
 from tocsin_automations.testing.compare import same_json
 from tocsin_automations.testing.model import ExpectedDelivery, GivenAcknowledgement, GivenSilence, RuleTest
 from tocsin_automations.testing.pairing import unpaired
@@ -73,8 +74,26 @@ class Script:
         return sorted((*self.asked, *self.acknowledged), key=lambda one: one.at)
 
 
-RehearseDeliveries = Callable[[Script], Sequence[Delivered]]
-"""Returns what a script would come to, in order; raises `ValueError` where its sections can't be used."""
+class RehearseDeliveries(Protocol):
+    """The notification pipeline, as rule tests know it."""
+
+    @property
+    def reasons(self) -> Collection[str]:
+        """The words for why a delivery is suppressed."""
+        ...
+
+    def tellers(self, sections: Mapping[str, Any]) -> Collection[str]:
+        """Return the notifiers that tell somebody themselves, rather than lead to others."""
+        ...
+
+    def __call__(self, script: Script) -> Sequence[Delivered]:
+        """Return what a script would come to, in order.
+
+        Raises:
+            ValueError: its sections can't be used; says why.
+
+        """
+        ...
 
 
 def acknowledged(given: Sequence[GivenAcknowledgement], asked: Sequence[Asked]) -> tuple[Acknowledged, ...]:
@@ -85,6 +104,24 @@ def acknowledged(given: Sequence[GivenAcknowledgement], asked: Sequence[Asked]) 
 
     """
     return tuple(Acknowledged(one.at, _alert_for(one, asked), one.by) for one in given)
+
+
+def unknown_words(
+    test: RuleTest, sections: Mapping[str, Any], rehearse: RehearseDeliveries
+) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+    """Yield each word in a test's expected deliveries that nothing has: its path in the test, what to say, the nearest one."""
+    tellers = rehearse.tellers(sections)
+    for number, one in enumerate(test.deliveries or ()):
+        if one.notifier not in tellers:
+            path = ("deliveries", number, "notifier")
+            if one.notifier in sections.get("notifiers", {}):
+                yield path, f"{one.notifier!r} leads to other notifiers: name the one that tells", None
+            else:
+                said = f"there is no notifier {one.notifier!r} in this test"
+                yield path, said, nearest(one.notifier, tellers)
+        if one.suppressed is not None and one.suppressed not in rehearse.reasons:
+            said = f"there is no reason {one.suppressed!r}: one of {', '.join(sorted(rehearse.reasons))}"
+            yield ("deliveries", number, "suppressed"), said, nearest(one.suppressed, rehearse.reasons)
 
 
 def delivery_differences(test: RuleTest, delivered: Sequence[Delivered]) -> Iterator[str]:
