@@ -68,7 +68,8 @@ class Message(BaseModel):
     ``run`` is the id of the flow run that it is about, where it is about one, and ``runs_of`` says whose last runs
     belong to it; ``image`` is the picture of them, which a notifier that wants one gets when it sends. ``thread`` is the
     same for all messages of one alert. ``at`` is in microseconds since the epoch. ``follow_up`` says what to do with the
-    receipt of the first message. ``withdrawn`` says of one that is resolved that nobody knows whether what was wrong is over:
+    receipt of the first message; ``broadcast`` that an answer below it is news, to be seen also by those who don't follow the
+    thread. ``withdrawn`` says of one that is resolved that nobody knows whether what was wrong is over:
     its rule was paused, removed or changed.
     """
 
@@ -92,6 +93,7 @@ class Message(BaseModel):
     thread: str = ""
     at: int = 0
     follow_up: FollowUp = "message"
+    broadcast: bool = False
 
     @property
     def standing(self) -> str:

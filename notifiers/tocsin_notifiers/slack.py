@@ -186,7 +186,8 @@ def payload(message: Message, config: SlackConfig, previous: Receipt | None = No
     if message.follow_up == "edit":
         # An edit names the channel by the id that Slack gave, not by its name.
         return {"channel": previous.place, "ts": previous.id, **body}
-    return {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": metadata(message)}
+    below = {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": metadata(message)}
+    return {**below, "reply_broadcast": True} if message.broadcast else below
 
 
 def _receipt(message: Message, said: dict[str, Any], method: str) -> Receipt:

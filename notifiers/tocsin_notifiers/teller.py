@@ -15,6 +15,7 @@ from tocsin_notifiers.digest import Standing, make_ends, make_present, name_of, 
 from tocsin_notifiers.markdown import literal
 from tocsin_notifiers.message import FollowUp, Message
 from tocsin_notifiers.notification import AlertRef, Notification, Status
+from tocsin_notifiers.notifier import follow_ups
 from tocsin_notifiers.pipeline import Hold, Reason, Way, turn_of_end, wait_for_turn
 from tocsin_notifiers.plain_text import plain_text
 from tocsin_notifiers.render import Renderer
@@ -42,10 +43,14 @@ class Teller:
         ]
 
     async def tell(self, bundle: Sequence[Way], scene: Scene) -> None:
-        """Write the deliveries of the message that ways make together, and note it on them."""
+        """Write the deliveries of the message that ways make together, and note it on them.
+
+        What tells again of an alert goes below the first message that told of it, where the service can answer.
+        """
         fresh = [replace(way, notification=scene.with_count(way.notification)) for way in bundle]
         made = self.messages(fresh, scene.now)
-        self._write(bundle, [(message, None) for message in made], scene)
+        above = await self._first_of_all(fresh, scene)
+        self._write(bundle, [await _placed(one, above.get(one.target), scene) for one in made], scene)
         await self._settle(bundle, scene, told_by=bundle[0].id)
         for way in bundle:
             self._arm_reminder(way, scene)
@@ -131,6 +136,23 @@ class Teller:
         for way in bundle:
             await self._settle([way], scene, told_by=heads.get(way.id, way.id))
 
+    async def _first_of_all(self, bundle: Sequence[Way], scene: Scene) -> Mapping[str, First]:
+        """Return for each target the one message that first told it of the alerts of all ways, where it has arrived."""
+        config = bundle[0].notifier
+        made = self._roster.notifier(config.name)
+        can_answer = made is not None and "thread" in follow_ups(made) and config.options.resolve != "message"
+        about = [one.alert.id for one in _notifications(bundle) if one.alert]
+        if not can_answer or len(about) < len(bundle) or not all(_may_come_again(way) for way in bundle):
+            return {}
+        await scene.flush()
+        found = await told.firsts_of(scene.connection, about)
+        told_here = [found.get(id_, {}).get(config.name, {}) for id_ in about]
+        return {
+            target: first
+            for target, first in told_here[0].items()
+            if first.arrived and all(one.get(target) == first for one in told_here)
+        }
+
     async def _turn(self, alert: Alert, config: ServiceNotifier, scene: Scene) -> tuple[str, Hold | None]:
         """Return the group in which a notifier was told of an alert, and how long the alert's end waits there.
 
@@ -185,7 +207,7 @@ class Teller:
 
     def _message(self, bundle: Sequence[Way], target: str, how: FollowUp, now: int, *, acks: bool) -> Message:
         head = bundle[0]
-        return self._renderer.message(
+        message = self._renderer.message(
             bundle,
             id=delivery_id(head.id, target),
             target=target,
@@ -193,6 +215,10 @@ class Teller:
             now=now,
             ack_link=acks and self._roster.has_ack_link(head.notifier),
         )
+        # What a notification says later is said then: with the instant of the first message a mailbox, which knows
+        # mails by an id that is made of it, would take the reminder for the mail that it has already.
+        later = any(way.round or way.level for way in bundle)
+        return message.model_copy(update={"at": now}) if later else message
 
     def _write(self, bundle: Sequence[Way], made: Sequence[tuple[Message, str | None]], scene: Scene) -> None:
         head = bundle[0]
@@ -290,6 +316,20 @@ def _following(
     )
     scene.draft.add_ways([way], scene.now)
     return way
+
+
+async def _placed(message: Message, first: First | None, scene: Scene) -> tuple[Message, str | None]:
+    """Return a message and the delivery below which it goes, if any."""
+    if first is None:
+        return message, None
+    thread = await told.thread_of(scene.connection, first)
+    return message.model_copy(update={"follow_up": "thread", "broadcast": True, "thread": thread}), first.id
+
+
+def _may_come_again(way: Way) -> bool:
+    """Tell whether its notifier may have been told of its alert before; most news is the first, and needs no look."""
+    alert = way.notification.alert
+    return way.round > 0 or way.level > 0 or (alert is not None and alert.count > 1)
 
 
 def _notifications(bundle: Sequence[Way]) -> list[Notification]:

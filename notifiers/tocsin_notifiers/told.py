@@ -100,11 +100,15 @@ async def thread_of(connection: AsyncConnection, first: First) -> str:
 
 
 async def drop_edits_of(connection: AsyncConnection, first: First, newest: str, now: int) -> None:
-    """Drop the edits of a message that wait: the newest shows all that they would, and they must not overwrite it."""
+    """Drop the edits of a message that wait: the newest shows all that they would, and they must not overwrite it.
+
+    News below it stays: an edit is seen by nobody who doesn't look.
+    """
     waiting = (str(DeliveryStatus.PENDING), str(DeliveryStatus.RETRYING))
     await connection.execute(
         update(DELIVERIES)
         .where(DELIVERIES.c.after == first.id, DELIVERIES.c.id != newest, DELIVERIES.c.status.in_(waiting))
+        .where(DELIVERIES.c.way.in_(select(WAYS.c.id).where(WAYS.c.follows)))
         .values(status=str(DeliveryStatus.DROPPED), finished=now)
     )
 

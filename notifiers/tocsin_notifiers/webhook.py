@@ -69,7 +69,7 @@ def payload(message: Message) -> dict[str, Any]:
     return {
         "type": f"notification.{message.status}",
         "timestamp": to_rfc3339(message.at),
-        "data": message.model_dump(mode="json", exclude={"target", "follow_up", "at"}),
+        "data": message.model_dump(mode="json", exclude={"target", "follow_up", "broadcast", "at"}),
     }
 
 

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 from firings import resolved
 from mail_server import mail_server
 from messages import HOSTILE, message
-from notifying import SECRETS, delivered, finished, notification, until
+from notifying import NOON, SECRETS, delivered, finished, notification, until
 from tocsin_notifiers.email import EmailConfig, payload
+from tocsin_notifiers.message import Receipt
 
 CONFIG = EmailConfig.model_validate(
     {"to": ["Ada <ada@example.com>", "b@example.com"], "from": "tocsin@example.com", "smtp": {"host": "mail"}}
@@ -35,6 +36,15 @@ async def test_all_mails_about_an_alert_are_one_thread(serving, server):
         assert mail["in-reply-to"] == first["message-id"]
     assert len({mail["message-id"] for mail in server.mails}) == 3
     assert {mail["auto-submitted"] for mail in server.mails} == {"auto-generated"}
+
+
+def test_a_reminder_answers_the_first_mail_of_its_thread():
+    first = payload(message(), CONFIG)
+    above = Receipt(target="ada@example.com", id=first["message-id"])
+    reminder = payload(message(follow_up="thread", broadcast=True, at=NOON + 1), CONFIG, above)
+    assert reminder["in-reply-to"] == first["message-id"]
+    assert reminder["references"] == f"{first['references']} {first['message-id']}"
+    assert reminder["message-id"] != first["message-id"]
 
 
 async def test_each_recipient_has_a_result_of_its_own(serving, server):

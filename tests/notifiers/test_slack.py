@@ -14,6 +14,7 @@ from receivers import Answer, receiver
 from slack_receiver import Slack, complaints_about, shown
 from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.http_client import HttpClient
+from tocsin_notifiers.message import Receipt
 from tocsin_notifiers.notification import Status
 from tocsin_notifiers.notifier import Outside
 from tocsin_notifiers.press import Forged
@@ -142,6 +143,15 @@ async def test_the_resolution_answers_in_the_thread_where_that_is_wanted(serving
         await service.sweep(older_than=-1_000_000)
         await there.received(2)
         assert slack.calls[1][1]["thread_ts"] == next(iter(slack.messages))
+
+
+def test_news_below_the_first_message_is_shown_in_the_channel_too():
+    above = Receipt(target="#data-alerts", id="1.000100", place="C024BE91L")
+    news = payload(message(follow_up="thread", broadcast=True), BOT, above)
+    assert (news["thread_ts"], news["reply_broadcast"]) == ("1.000100", True)
+    assert "reply_broadcast" not in payload(message(follow_up="thread"), BOT, above)
+    # Where it can't go below any more, it is a message of its own, which Slack broadcasts anyway.
+    assert "reply_broadcast" not in payload(message(broadcast=True), BOT, above)
 
 
 async def test_too_many_requests_wait_as_long_as_slack_says(serving):

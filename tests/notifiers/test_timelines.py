@@ -8,6 +8,7 @@ from firings import fired, resolved
 from notifying import NOON, make_service, notification
 from tocsin_events.duration import format_duration, parse_duration
 from tocsin_events.instant import to_rfc3339
+from tocsin_notifiers import email
 from tocsin_notifiers.alert import Refused
 from tocsin_notifiers.delivery import delivered
 from tocsin_notifiers.ledger import Claimed
@@ -127,6 +128,79 @@ async def test_an_open_alert_is_told_once_and_reminded_until_it_is_over(day):
         ("2h30m", "Resolved: nightly failed 2 times"),
     ]
     assert "already-told" in await today.reasons()
+
+
+async def test_what_tells_again_of_an_alert_goes_below_the_message_that_told_of_it_first(day):
+    today = day({"chat": {**BOT, "remind": "1h"}}, bare=True)
+    await today.fires(notifier="chat", severity=Severity.WARNING)
+    await today.arrives("chat")
+    await today.at("30m")
+    await today.fires(notifier="chat", severity=Severity.CRITICAL, count=2)
+    await today.at("1h")
+    await today.arrives("chat")
+    await today.at("2h")
+    await today.arrives("chat")
+    await today.resolves()
+    first, *later = sorted(await today.service.deliveries.of_notifier("chat"), key=lambda one: one.created)
+    assert (first.message.follow_up, first.after) == ("message", None)
+    assert {one.after for one in later} == {first.id}
+    assert {one.message.thread for one in later} == {first.message.thread}
+    *again, end = [(one.message.follow_up, one.message.broadcast) for one in later]
+    assert set(again) == {("thread", True)}
+    assert end == ("edit", False)
+
+
+async def test_a_reminder_is_a_mail_of_its_own_in_the_thread_of_the_alert(day):
+    config = {"to": ["ada@example.com"], "from": "tocsin@example.com", "smtp": {"host": "mail"}}
+    today = day({"mail": {"email": config, "remind": "1h"}}, bare=True)
+    await today.fires(notifier="mail")
+    await today.arrives("mail")
+    await today.at("2h")
+    found = sorted(await today.service.deliveries.of_notifier("mail"), key=lambda one: one.created)
+    mails = [email.payload(one.message, email.EmailConfig.model_validate(config)) for one in found]
+    assert len({mail["message-id"] for mail in mails}) == len(mails) == 3
+    assert len({mail["references"] for mail in mails}) == 1
+    assert [one.after for one in found[1:]] == [found[0].id] * 2
+
+
+@pytest.mark.parametrize("resolve", ["edit", "message"])
+async def test_a_reminder_stands_alone_where_nothing_arrived_or_each_message_shall(day, resolve):
+    today = day({"chat": {**BOT, "remind": "1h", "resolve": resolve}}, bare=True)
+    await today.fires(notifier="chat")
+    if resolve == "message":
+        await today.arrives("chat")
+    await today.at("1h")
+    found = await today.service.deliveries.of_notifier("chat")
+    assert [(one.message.follow_up, one.after) for one in found] == [("message", None)] * 2
+
+
+async def test_the_reminder_of_a_group_goes_below_the_message_that_told_of_all_of_it(day):
+    today = day({"chat": {**BOT, "group": TEAM, "remind": "1h"}}, bare=True)
+    for number in range(3):
+        await today.fires(f"alert-{number}", "chat", labels={"team": "data"})
+    await today.at("1m")
+    await today.arrives("chat")
+    await today.resolves("alert-0")
+    await today.at("1h30s")
+    first, _, reminder = sorted(
+        await today.service.deliveries.of_notifier("chat"), key=lambda one: one.created
+    )
+    assert reminder.message.title == "2 alerts of page-on-failure"
+    assert (reminder.after, reminder.message.thread) == (first.id, first.message.thread)
+
+
+async def test_news_below_a_message_that_waits_is_not_dropped_for_an_edit_of_it(day):
+    today = day({"chat": {**BOT, "remind": "1h"}}, bare=True)
+    await today.fires(notifier="chat")
+    await today.arrives("chat")
+    await today.at("1h")
+    await today.service.acknowledge("alert-1", by="ada")
+    found = sorted(await today.service.deliveries.of_notifier("chat"), key=lambda one: one.message.follow_up)
+    assert [(one.message.follow_up, str(one.status)) for one in found] == [
+        ("edit", "pending"),
+        ("message", "delivered"),
+        ("thread", "pending"),
+    ]
 
 
 async def test_an_acknowledged_alert_is_not_reminded_of(day):
