@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from oracle.matter import SECOND
+from tocsin_events.envelope import encode_event
 from tocsin_events.instant import parse_rfc3339
 from tocsin_events.view import EventView
 
@@ -64,16 +65,16 @@ def view(
             "labels": {"team": f"of-{thing}"},
             "tags": [],
         }
-    return EventView(
+    body = encode_event(
         id=id_ or f"e{number}",
         type=type_,
         source="test",
         time=START + at * unit,
-        received=START + (at if arrives is None else arrives) * unit,
-        sequence=number,
         resource=resource,
-        data=data or None,
+        payload=data or None,
     )
+    received = START + (at if arrives is None else arrives) * unit
+    return EventView.decode(body, received=received, sequence=number)
 
 
 @st.composite
