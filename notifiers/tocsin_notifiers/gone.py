@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from secrets import token_bytes
 from typing import Any, Final
 
@@ -38,6 +38,13 @@ class GoneTargets:
         async with self._engine.connect() as connection:
             rows = list(await connection.execute(query))
         return {row.target: row.reason for row in rows if await self._is_of(config, row.settings)}
+
+    async def among(self, configs: Iterable[ServiceNotifier]) -> dict[str, dict[str, str]]:
+        """Return why targets are gone, by notifier and target, of the notifiers that have any."""
+        async with self._engine.connect() as connection:
+            listed = set(await connection.scalars(select(GONE_TARGETS.c.notifier).distinct()))
+        found = {one.name: await self.of(one) for one in configs if one.name in listed}
+        return {name: targets for name, targets in found.items() if targets}
 
     async def add(self, config: ServiceNotifier, target: str, reason: str, *, at: int) -> None:
         """Keep that a target is gone; ``at`` is in microseconds."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 from tocsin_events.instant import SECOND, to_micros
 from tocsin_notifiers.http_client import HttpAnswer, HttpClient, NoAnswer, Unsendable
@@ -31,14 +32,17 @@ async def post(
         raise Rejected(str(problem)) from problem
     except NoAnswer as problem:
         raise Retry(str(problem)) from problem
-    judge(answer.status, answer.headers, answer.text, clock=clock)
+    judge(answer.status, answer.headers, answer.text, clock=clock, url=url)
     return answer
 
 
-def judge(status: int, headers: Mapping[str, str], text: str, *, clock: int) -> None:
-    """Return for a 2xx answer, and raise `Retry` or `Rejected` for any other."""
+def judge(status: int, headers: Mapping[str, str], text: str, *, clock: int, url: str = "") -> None:
+    """Return for a 2xx answer, and raise `Retry` or `Rejected` for any other; ``url`` is what was asked."""
     if 200 <= status < 300:
         return
+    if 300 <= status < 400:
+        leads = leads_to(url, headers.get("location", ""))
+        raise Rejected(f"HTTP {status}: redirects are not followed{leads}; give the right address itself")
     said = f"HTTP {status} {shown(text)}".strip()
     if status in _LATER or status >= 500:
         raise Retry(said, after=retry_after(headers, clock=clock))
@@ -54,6 +58,22 @@ def retry_after(headers: Mapping[str, str], *, clock: int) -> int | None:
         return max(0, round(float(value) * SECOND)) if value[0].isdigit() else _until(value, clock)
     except (ValueError, OverflowError):
         return None
+
+
+def leads_to(url: str, location: str) -> str:
+    """Return where on its own host a redirect leads, as words to go on with, without what may be secret in either address."""
+    try:
+        asked, there = urlsplit(url), urlsplit(urljoin(url, location))
+        port = f":{there.port}" if there.port else ""
+    except ValueError:
+        return ""
+    if not location or not asked.hostname or not there.hostname:
+        return ""
+    if there.hostname != asked.hostname:
+        return " (this one leads to another host)"
+    known = {part for part in asked.path.split("/") if part}
+    path = "/".join("…" if part in known else part for part in there.path.split("/"))
+    return f" (this one leads to {there.scheme}://{there.hostname}{port}{shown(path)})"
 
 
 def shown(text: str) -> str:

@@ -97,11 +97,12 @@ class Notifications:
         self._office = Office(engine, self._roster, Renderer(pages or Pages()), clock)
         self._announcer = Announcer(engine, bus, self.deliveries, clock)
         self._sweeper = Sweeper(self._roster, self.deliveries, self._announcer, clock)
+        self._gone = GoneTargets(engine, secrets)
         self._carriers = Carriers(
             self._roster,
             bus,
             self.deliveries,
-            GoneTargets(engine, secrets),
+            self._gone,
             secrets=secrets,
             clock=clock,
             announce=self._announcer.delivered,
@@ -121,6 +122,10 @@ class Notifications:
     def broken(self) -> Mapping[str, str]:
         """The notifiers that can't work, and why: a secret is missing, or a setting is unusable."""
         return self._roster.broken
+
+    async def gone(self) -> Mapping[str, Mapping[str, str]]:
+        """Return which targets are gone and not asked any more, by notifier and target, and what to do."""
+        return await self._gone.among(self.setup.services.values())
 
     def notifier(self, name: str) -> Notifier | None:
         """Return a notifier that can work, by its name."""

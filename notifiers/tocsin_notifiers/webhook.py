@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from tocsin_events.instant import SECOND, to_rfc3339
+from tocsin_notifiers.http_address import HttpAddress
 from tocsin_notifiers.http_answer import post, shown
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.notifier import Outside, Rejected
@@ -23,7 +24,7 @@ class WebhookConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Secret
+    url: HttpAddress
     signing_secret: Secret | None = None
     headers: dict[str, Secret] = Field(default_factory=dict)
 

@@ -69,6 +69,9 @@ async def test_an_address_that_is_gone_is_not_asked_again(serving, bus):
         await service.submit(notification("n2", alert=None))
         done = await until(lambda: finished(service, "n2"))
         assert "gone" in done[0].log[-1]["answer"]
+        (said,) = (await service.gone())["hook"].values()
+        assert said.startswith("the target is gone (HTTP 410")
+        assert said.endswith("mend the notifier's settings and apply again")
         assert len(hook.requests) == 1
 
 
@@ -93,6 +96,7 @@ async def test_an_address_that_is_gone_is_remembered_across_restarts_until_its_s
             )
             await service.submit(notification("n4", alert=None))
             await until(lambda: delivered(service, "n4"))
+            assert await service.gone() == {}
 
 
 async def test_another_secret_address_at_the_same_host_is_another_target(serving, engine):

@@ -45,13 +45,17 @@ def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(server: Se
     assert server.cli("notifiers", "preview", "preview-mail", "--event", "nothing").returncode == 3
 
 
+ANSWERS = {"/wrong": 404, "/gone": 410}
+
+
 async def test_a_test_says_of_each_target_what_came_of_it(tmp_path: Path):
-    async with receiver(lambda request: Answer(404 if request.path == "/gone" else 200)) as there:
+    async with receiver(lambda request: Answer(ANSWERS.get(request.path, 200))) as there:
         environment = {"TOCSIN_ACTIONS__ALLOWED_NETWORKS": "127.0.0.0/8"}
         with running_server(tmp_path / "data", environment=environment) as server:
             (tmp_path / "tocsin.yaml").write_text(
-                f"notifiers: {{good: {{webhook: {{url: '{there.url}/'}}}}, bad: {{webhook: {{url: '{there.url}/gone'}}}},"
-                " both: {route: [{notify: good, continue: true}, {notify: bad}]}}"
+                f"notifiers: {{good: {{webhook: {{url: '{there.url}/'}}}}, bad: {{webhook: {{url: '{there.url}/wrong'}}}},"
+                f" left: {{webhook: {{url: '{there.url}/gone'}}}},"
+                " both: {route: [{notify: good, continue: true}, {notify: bad, continue: true}, {notify: left}]}}"
             )
             assert (
                 await asyncio.to_thread(server.cli, "apply", str(tmp_path / "tocsin.yaml"))
@@ -61,6 +65,10 @@ async def test_a_test_says_of_each_target_what_came_of_it(tmp_path: Path):
             lines = done.stdout.splitlines()
             assert any("good" in line and "delivered" in line for line in lines)
             assert any("bad" in line and "failed" in line and "rejected: HTTP 404" in line for line in lines)
+            listed = await asyncio.to_thread(server.read, "notifiers", "ls")
+            problems = {one["name"]: one["problem"] for one in listed}
+            assert (problems["good"], problems["bad"]) == (None, None)
+            assert "the target is gone (HTTP 410" in problems["left"]
 
 
 QUIET = """

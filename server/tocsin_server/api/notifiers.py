@@ -44,16 +44,18 @@ class PreviewWanted(BaseModel):
 
 @router.get("")
 async def list_notifiers(request: Request, _: Reader) -> Page:
-    """List the notifiers, the built-in inbox among them, and what is wrong with those that can't work."""
+    """List the notifiers, the built-in inbox among them, and what is wrong: one can't work, or a target is gone."""
     parts = parts_of(request)
     await parts.notifier_setup.load()
-    broken = parts.notifications.broken
+    broken, gone = parts.notifications.broken, await parts.notifications.gone()
     return Page(
         items=[
             {
                 "name": name,
                 "kind": one.kind if isinstance(one, ServiceNotifier) else _kind_of(one),
-                "problem": await _missing_secrets(parts, one) or broken.get(name),
+                "problem": await _missing_secrets(parts, one)
+                or broken.get(name)
+                or _gone(gone.get(name, {})),
             }
             for name, one in sorted(parts.notifications.setup.all.items())
         ]
@@ -127,6 +129,10 @@ async def _results(parts: Parts, notification: str) -> tuple[Sequence[Mapping[st
         if left < 0 or not (waits or untried):
             return taken, deliveries
         await asyncio.sleep(0.05)
+
+
+def _gone(targets: Mapping[str, str]) -> str | None:
+    return "; ".join(f"{target}: {said}" for target, said in sorted(targets.items())) or None
 
 
 async def _missing_secrets(parts: Parts, config: NotifierConfig) -> str | None:

@@ -21,7 +21,7 @@ def command() -> None:
 @output_option
 @click.pass_context
 def ls(ctx: click.Context, output: str) -> None:
-    """List the notifiers, and what is wrong with those that can't work."""
+    """List the notifiers, and what is wrong: one can't work, or a target is gone."""
     columns: list[Column] = [("NAME", "name"), ("KIND", "kind"), ("PROBLEM", "problem")]
     show_list(api_of(ctx).get("/notifiers")["items"], output, columns)
 
