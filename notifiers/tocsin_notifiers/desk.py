@@ -4,16 +4,19 @@ Every method works inside the transaction of the scene that it is given: what it
 What is to go over the bus afterwards follows from the rows, so a crash after the commit loses nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from tocsin_events.instant import SECOND, to_rfc3339
 from tocsin_notifiers import ways
 from tocsin_notifiers.alert import Alert
 from tocsin_notifiers.conditions import Conditions
+from tocsin_notifiers.default_message import default_body
+from tocsin_notifiers.markdown import literal
 from tocsin_notifiers.message import Message
 from tocsin_notifiers.names import names_of
-from tocsin_notifiers.notification import Notification, Status
+from tocsin_notifiers.notification import Notification, Severity, Status
 from tocsin_notifiers.pipeline import (
     MUTING,
     Hold,
@@ -33,6 +36,8 @@ from tocsin_notifiers.teller import Teller
 
 _DUE_AT_ONCE: Final = 500
 _LOOK_AGAIN: Final = 10 * SECOND
+_LONGEST_BODY: Final = 400_000
+"""As a notification's model has it."""
 
 Orders = list[tuple[str, str, str]]
 """Deliveries to be put on the bus: id, notifier and target of each."""
@@ -54,10 +59,10 @@ class Desk:
         if notification.id in scene.known:
             return None
         scene.known.add(notification.id)
-        scene.draft.add_notification(notification)
         before = len(scene.made)
         alert = await scene.alert_of(notification)
         made = self._routed(notification, alert, scene.now)
+        scene.draft.add_notification(made[0].notification)
         scene.draft.add_ways(made, scene.now)
         await self.move(made, scene)
         if alert is not None and alert.is_over and notification.status is Status.FIRING:
@@ -117,7 +122,7 @@ class Desk:
                 await self._note(way, Result("dedup", stop), scene)
 
     def _routed(self, notification: Notification, alert: Alert | None, now: int) -> list[Way]:
-        """Return the ways that a notification takes; to the inbox where nobody would get it."""
+        """Return the ways that a notification takes (at least one); to the inbox where nobody would get it."""
         names = names_of(notification, alert)
         legs = route(
             notification.notifier,
@@ -165,14 +170,31 @@ class Desk:
     def _unrouted(self, notification: Notification, now: int) -> Way:
         return Way(
             id=ways.way_id(notification.id, INBOX),
-            notification=notification.model_copy(
-                update={"reason": f"nobody is notified by {notification.notifier!r}"}
-            ),
+            notification=_told_by_nobody(notification, self._roster.setup.all),
             notifier=self._roster.setup.services[INBOX],
             created=now,
             due=now,
             path=(notification.notifier, INBOX),
         )
+
+
+def _told_by_nobody(notification: Notification, configured: Collection[str]) -> Notification:
+    """Return a notification that says beside its own text that it reached nobody, why, and what to do."""
+    asked = notification.notifier
+    if asked in configured:
+        said = "none of its branches fits. Add a branch without `where` that takes the rest"
+    else:
+        near = get_close_matches(asked, configured, n=1)
+        meant = f" (did you mean {literal(repr(near[0]))}?)" if near else ""
+        said = f"there is no notifier of that name{meant}. Add it under `notifiers:`, or mend the name in the automation"
+    line = f"\n\n**Nobody is notified by {literal(repr(asked))}**: {said}, and `tocsin apply` it."
+    body = default_body(notification) if notification.body is None else notification.body
+    return notification.model_copy(
+        update={
+            "body": (body[: _LONGEST_BODY - len(line)] + line).lstrip(),
+            "severity": max(notification.severity, Severity.WARNING, key=list(Severity).index),
+        }
+    )
 
 
 def _not_ready(way: Way, now: int) -> Hold | Stop:

@@ -651,9 +651,43 @@ async def test_what_nobody_would_get_goes_to_the_inbox_with_a_warning(day):
     today = day({"chat": {}, "router": {"route": [{"where": "false", "notify": "chat"}]}})
     await today.fires("a", "router")
     await today.fires("b", "gone")
+    unfit, unknown = await _in_the_inbox(today)
+    assert "Nobody is notified by 'router'**: none of its branches fits." in unfit.body
+    assert "Nobody is notified by 'gone'**: there is no notifier of that name." in unknown.body
+    assert "`tocsin apply`" in unknown.body
+
+
+async def _in_the_inbox(today):
     found = await today.service.deliveries.of_notifier("inbox")
-    assert len(found) == 2
-    assert "nobody is notified by" in found[0].message.body
+    return [one.message for one in sorted(found, key=lambda one: one.message.alert.id)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [(Severity.INFO, Severity.WARNING), (Severity.CRITICAL, Severity.CRITICAL)]
+)
+async def test_what_nobody_would_get_says_in_the_inbox_all_that_it_would_have_said(day, asked, told):
+    today = day({"oncall": {}})
+    await today.fires("a", "oncall", severity=asked)
+    await today.fires("a2", "oncal", severity=asked)
+    [wanted] = [one.message for one in await today.service.deliveries.of_notifier("oncall")]
+    [kept] = await _in_the_inbox(today)
+    assert kept.body.startswith(wanted.body + "\n\n**Nobody is notified by 'oncal'**")
+    assert "did you mean 'oncall'?" in kept.body
+    assert [one for one in kept.fields if one.name == "Because"] == [
+        one for one in wanted.fields if one.name == "Because"
+    ]
+    assert (kept.title, kept.severity) == (wanted.title, told)
+
+
+async def test_what_nobody_would_get_says_so_also_when_a_silence_has_held_it(day):
+    today = day()
+    await today.service.silence('flow.name == "etl"', ends=NOON + parse_duration("1h"), author="ada")
+    await today.fires("a", "gone", severity=Severity.INFO)
+    await today.at("2h")
+    [kept] = await _in_the_inbox(today)
+    assert kept.severity is Severity.WARNING
+    assert kept.body.startswith("Held back by a silence")
+    assert "Nobody is notified by 'gone'" in kept.body
 
 
 async def test_a_worse_firing_of_an_open_alert_is_told(day):
