@@ -1,16 +1,18 @@
 """Slack: by an incoming webhook, or by a bot token, which can also edit, answer in threads and have buttons."""
 
 import logging
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlencode
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tocsin_notifiers import slack_history
 from tocsin_notifiers.http_answer import post, shown
 from tocsin_notifiers.message import FollowUp, Message, Receipt
+from tocsin_notifiers.notification import Status
 from tocsin_notifiers.notifier import Outside, Rejected, Retry
 from tocsin_notifiers.press import Forged, Press
 from tocsin_notifiers.secret import Secret, UnknownSecret
@@ -31,8 +33,27 @@ _EDIT_FAILED: Final = frozenset(
 )
 
 
+_MENTIONS: Final = re.compile(r"@here|@channel|[UWS][A-Z0-9]{6,20}")
+
+
+def _mention(written: str) -> str:
+    if _MENTIONS.fullmatch(written) is None:
+        raise ValueError(
+            f"{written!r} calls nobody in Slack: give '@here', '@channel', the id of a person (U024BE7LH) or that of a "
+            "user group (SAZ94GDB8); names don't work"
+        )
+    return written
+
+
+Mention = Annotated[str, AfterValidator(_mention)]
+"""Whom a message calls: who is active in a channel, everyone in it, a person by id, or a group of people by id."""
+
+
 class SlackConfig(BaseModel):
-    """``webhook_url`` alone, or ``token`` and ``channel``; ``signing_secret`` turns the buttons on."""
+    """``webhook_url`` alone, or ``token`` and ``channel``; ``signing_secret`` turns the buttons on.
+
+    ``mention`` is whom a message calls that says that something is wrong.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +61,7 @@ class SlackConfig(BaseModel):
     token: Secret | None = None
     channel: str | None = Field(default=None, min_length=1, max_length=200)
     signing_secret: Secret | None = None
+    mention: tuple[Mention, ...] = Field(default=(), max_length=20)
     api: str = API
 
     @model_validator(mode="after")
@@ -178,9 +200,10 @@ def method_for(message: Message, previous: Receipt | None) -> str:
 
 def payload(message: Message, config: SlackConfig, previous: Receipt | None = None) -> dict[str, Any]:
     """Return the JSON that Slack is sent."""
+    calls = config.mention if _calls(message, previous) else ()
     if config.webhook_url is not None:
-        return content(message, buttons=False)
-    body = content(message, buttons=config.signing_secret is not None)
+        return content(message, buttons=False, mention=calls)
+    body = content(message, buttons=config.signing_secret is not None, mention=calls)
     if previous is None or not previous.id or message.follow_up == "message":
         return {"channel": config.channel, **body, "metadata": metadata(message)}
     if message.follow_up == "edit":
@@ -188,6 +211,12 @@ def payload(message: Message, config: SlackConfig, previous: Receipt | None = No
         return {"channel": previous.place, "ts": previous.id, **body}
     below = {"channel": previous.place, "thread_ts": previous.id, **body, "metadata": metadata(message)}
     return {**below, "reply_broadcast": True} if message.broadcast else below
+
+
+def _calls(message: Message, previous: Receipt | None) -> bool:
+    """Tell whether a message calls those whom the notifier mentions: it is posted, and news of something that is wrong."""
+    is_news = message.follow_up == "message" or message.broadcast or previous is None or not previous.id
+    return message.status is Status.FIRING and is_news
 
 
 def _receipt(message: Message, said: dict[str, Any], method: str) -> Receipt:

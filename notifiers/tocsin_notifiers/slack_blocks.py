@@ -1,6 +1,7 @@
 """A message as Slack's Block Kit, within its limits, and with nothing in it that pings or pretends."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tocsin_notifiers.markdown import Block, Span, parse
@@ -49,11 +50,13 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def content(message: Message, *, buttons: bool) -> dict[str, Any]:
+def content(message: Message, *, buttons: bool, mention: Sequence[str] = ()) -> dict[str, Any]:
     """Return ``text`` and ``attachments`` of a Slack message.
 
-    ``buttons`` adds those that act (acknowledge, silence), which need an app that Slack can call back.
+    ``buttons`` adds those that act (acknowledge, silence), which need an app that Slack can call back. ``mention`` is whom
+    the notifier's settings call: the only thing in a message that Slack takes for a mention.
     """
+    called = "".join(f"{_mention(one)} " for one in mention)
     title = f"{_sign(message)} *{_plain_bold(message.title)}*"
     blocks = [*_body_blocks(message), *_field_blocks(message), *_picture(message)]
     elements = [*_acting_buttons(message)] if buttons else []
@@ -64,7 +67,8 @@ def content(message: Message, *, buttons: bool) -> dict[str, Any]:
         blocks.append({"type": "actions", "elements": elements})
     blocks.append(_last_line(message))
     return {
-        "text": _cut(title, _TEXT),
+        # Slack shows the text above the rest, and as it is in push notifications; mentions in attachments call nobody.
+        "text": called + _cut(title, _TEXT),
         "attachments": [
             {"color": colour_of(message), "fallback": _cut(escape(message.title), 500), "blocks": blocks}
         ],
@@ -163,6 +167,16 @@ def _sign(message: Message) -> str:
     if message.status is Status.RESOLVED:
         return ":white_check_mark:"
     return ":eyes:" if message.status is Status.ACKNOWLEDGED else _SIGNS[message.severity]
+
+
+def _mention(whom: str) -> str:
+    """Return Slack's markup for a mention.
+
+    https://docs.slack.dev/messaging/formatting-message-text
+    """
+    if whom.startswith("@"):
+        return f"<!{whom[1:]}>"
+    return f"<!subteam^{whom}>" if whom.startswith("S") else f"<@{whom}>"
 
 
 def _pieces(block: Block) -> list[str]:

@@ -6,6 +6,7 @@ import hmac
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from pydantic import ValidationError
 
 from firings import fired, resolved
 from messages import HOSTILE, any_message, message
@@ -46,6 +47,57 @@ def test_nothing_that_a_stranger_wrote_becomes_a_mention(any_one):
     said = shown(payload(any_one, BOT))
     for mention in ("<!", "<@", "<#"):
         assert mention not in said
+
+
+CALLING = BOT.model_copy(update={"mention": ("@here", "@channel", "U024BE7LH", "SAZ94GDB8")})
+CALLS = "<!here> <!channel> <@U024BE7LH> <!subteam^SAZ94GDB8> "
+
+
+@given(any_message)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_only_the_settings_call_anybody_whatever_a_stranger_wrote(any_one):
+    body = payload(any_one, CALLING)
+    assert body["text"].startswith(CALLS) == (any_one.status is Status.FIRING)
+    assert complaints_about(body) == []
+    said = shown({**body, "text": body["text"].removeprefix(CALLS)})
+    assert [mention for mention in ("<!", "<@", "<#") if mention in said] == []
+
+
+def test_people_are_called_by_what_is_posted_of_something_wrong_and_not_by_what_follows_up():
+    above = Receipt(target="#data-alerts", id="1.000100", place="C024BE91L")
+    news = [
+        payload(message(), CALLING),
+        payload(message(follow_up="thread", broadcast=True), CALLING, above),
+        payload(message(), SlackConfig(webhook_url="https://hooks.example/x", mention=["@here"])),
+    ]
+    assert ["<!here>" in one["text"] for one in news] == [True, True, True]
+    later = [
+        payload(message(follow_up="edit"), CALLING, above),
+        payload(message(follow_up="thread"), CALLING, above),
+        *(payload(message(status=status), CALLING) for status in (Status.ACKNOWLEDGED, Status.RESOLVED)),
+    ]
+    assert [one for one in later if "<!" in one["text"] or "<@" in one["text"]] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "here",
+        "@everyone",
+        "@ada",
+        "ada",
+        "u024be7lh",
+        "U024BE7LH>",
+        "<!here>",
+        "C024BE91L",
+        "S1",
+        "@here\n",
+        "",
+    ],
+)
+def test_whom_to_mention_is_checked_strictly(wrong):
+    with pytest.raises(ValidationError):
+        SlackConfig(webhook_url="https://hooks.example/x", mention=[wrong])
 
 
 @pytest.mark.parametrize("name", HOSTILE)
