@@ -24,8 +24,10 @@ from tocsin_server.config_diff import Change, Content, diff, merge
 from tocsin_server.config_files import SourceFile, read_files, resolve
 from tocsin_server.deployments import Deployments
 from tocsin_server.flow_schema import FlowDescription
+from tocsin_server.missing_secrets import warnings_of
 from tocsin_server.outgoing import Message, Outgoing
 from tocsin_server.tables import VARIABLES
+from tocsin_server.vault import Vault
 
 SOURCE: Final = "/server/config"
 _LOCK: Final = 7_052_002
@@ -68,12 +70,13 @@ class Configurations:
     """The configuration in force and its revisions."""
 
     def __init__(
-        self, engine: AsyncEngine, outgoing: Outgoing, deployments: Deployments, audit: Audit
+        self, engine: AsyncEngine, outgoing: Outgoing, deployments: Deployments, audit: Audit, vault: Vault
     ) -> None:
         self._engine = engine
         self._outgoing = outgoing
         self._deployments = deployments
         self._audit = audit
+        self._vault = vault
         self._revisions = Revisions(engine)
         self._applying = asyncio.Lock()
         self._listeners: list[Callable[[], Awaitable[None]]] = []
@@ -118,7 +121,8 @@ class Configurations:
         problems = in_order([*written.problems, *checked.problems])
         if has_errors(problems):
             raise InvalidFiles(problems)
-        return Plan(base.revision, merged, changes, problems, checked.flows)
+        warnings = in_order([*problems, *await warnings_of(written, self._vault)])
+        return Plan(base.revision, merged, changes, warnings, checked.flows)
 
     async def apply(
         self, files: Sequence[SourceFile], by: Caller, *, prune: bool = False, base: int | None = None

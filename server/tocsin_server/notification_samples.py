@@ -49,7 +49,8 @@ def about(notifier: str, body: bytes, now: int) -> Notification:
 def _fired(view: EventView, body: bytes) -> dict[str, Any]:
     return {
         "firing": {
-            "id": "preview",
+            # There is no such firing that a link could lead to.
+            "id": "",
             "automation": "",
             "key": [],
             "at": view.time,

@@ -115,7 +115,7 @@ def _parts(
     outgoing = Outgoing(engine, bus)
     deployments = Deployments(engine, outgoing)
     audit = Audit(engine)
-    config = Configurations(engine, outgoing, deployments, audit)
+    config = Configurations(engine, outgoing, deployments, audit, vault)
     signing = link_keys(keys, settings.data_dir / "secrets.key")
     ack_links = AckLinks(signing)
     picture_links = PictureLinks(signing, public_base(settings.server.public_url))

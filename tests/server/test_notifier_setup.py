@@ -29,7 +29,7 @@ async def looked_after(
         vault = Vault(rooms.engine, MultiFernet([Fernet(Fernet.generate_key())]), {})
         known = KnownSecrets()
         notifications = Notifications(rooms.engine, bus, secrets=Secrets(known.look_up), http=http)
-        config = Configurations(rooms.engine, rooms.outgoing, rooms.deployments, Audit(rooms.engine))
+        config = Configurations(rooms.engine, rooms.outgoing, rooms.deployments, Audit(rooms.engine), vault)
         yield rooms.engine, NotifierSetup(config, vault, known, notifications), notifications
 
 

@@ -38,6 +38,7 @@ def test_a_preview_shows_what_each_target_would_get_and_sends_nothing(server: Se
         assert shown[1]["payload"]["subject"] == "orders late"
         assert "xoxb" not in json.dumps(shown)
         assert "/ack/" not in json.dumps(shown)
+        assert "/firings/" not in json.dumps(shown)
     text = server.cli("notifiers", "preview", "preview-slack", "--event", "late-orders").stdout
     assert "preview-slack (slack): #data" in text
     assert "orders is <late>" in text
@@ -108,12 +109,17 @@ def test_a_missing_secret_is_told_of_until_it_is_set(server: ServerProcess, tmp_
     (tmp_path / "tocsin.yaml").write_text(
         'notifiers: {needs-token: {slack: {channel: "#x", token: {secret: later-token}}}}'
     )
-    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).returncode == 0
+    said = "there is no secret 'later-token': `tocsin secrets set later-token`"
+    for command in ("plan", "apply"):
+        done = server.cli(command, str(tmp_path / "tocsin.yaml"))
+        assert done.returncode == 0
+        assert done.stderr.strip() == f"{tmp_path}/tocsin.yaml:1:57: warning: {said}"
 
     def problem() -> str | None:
         (found,) = [one for one in server.read("notifiers", "ls") if one["name"] == "needs-token"]
         return found["problem"]
 
-    assert problem() == "there is no secret 'later-token': `tocsin secrets set later-token`"
+    assert problem() == said
     assert server.cli("secrets", "set", "later-token", stdin="xoxb-1").returncode == 0
     assert problem() is None
+    assert server.cli("apply", str(tmp_path / "tocsin.yaml")).stderr == ""

@@ -20,7 +20,7 @@ from tocsin_server.api.paging import Page
 from tocsin_server.api.problem import not_found
 from tocsin_server.api.security import needs, parts_of
 from tocsin_server.api.tellings import delivery_shown, way_shown
-from tocsin_server.errors import UserError
+from tocsin_server.missing_secrets import missing
 from tocsin_server.notification_samples import about, sample
 from tocsin_server.parts import Parts
 
@@ -137,15 +137,7 @@ def _gone(targets: Mapping[str, str]) -> str | None:
 
 async def _missing_secrets(parts: Parts, config: NotifierConfig) -> str | None:
     named = sorted(secrets_of(config.settings)) if isinstance(config, ServiceNotifier) else []
-    return "; ".join([said for name in named if (said := await _missing(parts, name))]) or None
-
-
-async def _missing(parts: Parts, name: str) -> str:
-    try:
-        found = await parts.vault.get(name) is not None
-    except UserError as problem:
-        return f"{problem.what} {problem.why}"
-    return "" if found else f"there is no secret {name!r}: `tocsin secrets set {name}`"
+    return "; ".join([said for name in named if (said := await missing(parts.vault, name))]) or None
 
 
 def _kind_of(notifier: object) -> str:
