@@ -72,8 +72,9 @@ class Recorded:
 
 def related_rows(view: EventView) -> list[Row]:
     """Return the rows that say what else an event concerns: kind, id, time, sequence, role."""
+    time, sequence = view.time, view.sequence
     return [
-        (indexed(one["kind"]), indexed(one["id"]), view.time, view.sequence, indexed(one["role"]))
+        (indexed(one["kind"]), indexed(one["id"]), time, sequence, indexed(one["role"]))
         for one in view.related
     ]
 

@@ -26,6 +26,8 @@ from tocsin_events.view import InvalidEvent
 _log = logging.getLogger(__name__)
 
 _FULL: Final = 1_000
+_AT_ONCE: Final = 100
+"""How many messages are decoded before others, the database's thread above all, are given an ear."""
 _ENOUGH: Final = 200
 _GATHERING: Final = 0.02
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
@@ -133,10 +135,11 @@ class Recorder:
 
     async def _read(self, start: int) -> None:
         async for messages in self._bus.read_events(start, heartbeat=5.0):
-            for message in messages:
-                self._waiting.add(message)
-            if messages:
+            for first in range(0, len(messages), _AT_ONCE):
+                for message in messages[first : first + _AT_ONCE]:
+                    self._waiting.add(message)
                 self._more.set()
+                await asyncio.sleep(0)
             while len(self._waiting) >= _FULL:
                 self._room.clear()
                 await self._room.wait()
