@@ -13,6 +13,7 @@ from tocsin_notifiers import ways
 from tocsin_notifiers.alert import Alert
 from tocsin_notifiers.conditions import Conditions
 from tocsin_notifiers.default_message import default_body
+from tocsin_notifiers.follower import Follower
 from tocsin_notifiers.markdown import literal
 from tocsin_notifiers.message import Message
 from tocsin_notifiers.names import names_of
@@ -46,10 +47,11 @@ Orders = list[tuple[str, str, str]]
 class Desk:
     """Where notifications come in."""
 
-    def __init__(self, roster: Roster, conditions: Conditions, teller: Teller) -> None:
+    def __init__(self, roster: Roster, conditions: Conditions, teller: Teller, follower: Follower) -> None:
         self._roster = roster
         self._conditions = conditions
         self._teller = teller
+        self._follower = follower
 
     async def take(self, notification: Notification, scene: Scene) -> Orders | None:
         """Take a notification once: route it and move it as far as it gets now.
@@ -67,7 +69,7 @@ class Desk:
         await self.move(made, scene)
         if alert is not None and alert.is_over and notification.status is Status.FIRING:
             # The alert ended before its notification came by: those who are told now are told the end, too.
-            await self._teller.follow(alert, Status.RESOLVED, scene)
+            await self._follower.follow(alert, Status.RESOLVED, scene)
         return [(one.id, one.notifier, one.target) for one in scene.made[before:]]
 
     def preview(self, notification: Notification, now: int) -> tuple[tuple[Way, Message], ...]:
@@ -111,7 +113,7 @@ class Desk:
         # What follows up comes last: it says what is still open, too.
         for bundle in sorted(bundles.values(), key=lambda ways: ways[0].follows):
             if bundle[0].follows:
-                await self._teller.tell_ends(bundle, scene)
+                await self._follower.tell_ends(bundle, scene)
                 continue
             said, repeated = once_each(bundle)
             await self._teller.tell(said, scene)

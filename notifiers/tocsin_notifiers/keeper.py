@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin_notifiers import alerts
 from tocsin_notifiers.alert import Alert, End, Fired
 from tocsin_notifiers.default_message import default_title, ends_withdrawn
+from tocsin_notifiers.follower import Follower
 from tocsin_notifiers.notification import AlertRef, Notification, Severity, Status
 from tocsin_notifiers.scene import Scene
-from tocsin_notifiers.teller import Teller
 
 _RANK = list(Severity)
 
@@ -28,7 +28,7 @@ async def take_firing(connection: AsyncConnection, firing: Mapping[str, Any], no
     return None if changed is None else changed[0]
 
 
-async def take_resolution(firing: Mapping[str, Any], teller: Teller, scene: Scene) -> None:
+async def take_resolution(firing: Mapping[str, Any], follower: Follower, scene: Scene) -> None:
     """End the alert of a resolution's payload, and tell those who were told of it."""
     ref = alert_ref(firing)
     if ref is None:
@@ -40,7 +40,7 @@ async def take_resolution(firing: Mapping[str, Any], teller: Teller, scene: Scen
     end = End(_cause(firing), scene.now, reason, withdrawn=ends_withdrawn(firing))
     changed = await alerts.change(scene.connection, ref.id, end)
     if changed is not None and changed[1] is not None:
-        await teller.follow(changed[0], Status.RESOLVED, scene)
+        await follower.follow(changed[0], Status.RESOLVED, scene)
 
 
 def alert_ref(firing: Mapping[str, Any]) -> AlertRef | None:

@@ -14,6 +14,7 @@ from tocsin_notifiers.alert import Alert, Change, End, Refused
 from tocsin_notifiers.batches import Batches, group_commit
 from tocsin_notifiers.conditions import Conditions
 from tocsin_notifiers.desk import Desk, Orders
+from tocsin_notifiers.follower import Follower
 from tocsin_notifiers.keeper import take_firing, take_resolution
 from tocsin_notifiers.message import Message
 from tocsin_notifiers.notification import Notification, Status
@@ -21,6 +22,7 @@ from tocsin_notifiers.pipeline import Way
 from tocsin_notifiers.render import Renderer
 from tocsin_notifiers.roster import Roster
 from tocsin_notifiers.scene import Scene
+from tocsin_notifiers.scribe import Scribe
 from tocsin_notifiers.silence import Silence, check_silence, matcher_of
 from tocsin_notifiers.teller import Teller
 
@@ -41,8 +43,9 @@ class Office:
         self._engine = engine
         self._clock = clock
         self._conditions = Conditions()
-        self._teller = Teller(roster, renderer)
-        self._desk = Desk(roster, self._conditions, self._teller)
+        scribe = Scribe(roster, renderer)
+        self._follower = Follower(roster, scribe, renderer.pages)
+        self._desk = Desk(roster, self._conditions, Teller(roster, scribe), self._follower)
         self._notifications: Batches[Notification, Orders | None] = group_commit(engine, self._take_all)
         self._firings: Batches[tuple[str, dict[str, Any]], None] = group_commit(engine, self._keep_all)
 
@@ -82,7 +85,7 @@ class Office:
                 raise NotFound(f"there is no alert {alert!r}")
             after, entry = changed
             if entry is not None:
-                await self._teller.follow(after, status, Scene(connection, self._clock()), note=note)
+                await self._follower.follow(after, status, Scene(connection, self._clock()), note=note)
             elif isinstance(what, End):
                 raise Refused(f"alert {alert} is {after.state} already")
         return after
@@ -98,7 +101,7 @@ class Office:
             kept = await alerts.find(connection, alert)
             if kept is None:
                 raise NotFound(f"there is no alert {alert!r}")
-            await self._teller.remark(kept.alert, said, Scene(connection, self._clock()), cause=cause)
+            await self._follower.remark(kept.alert, said, Scene(connection, self._clock()), cause=cause)
 
     async def silence(
         self,
@@ -178,7 +181,7 @@ class Office:
     ) -> list[None]:
         for type_, firing in firings:
             if type_ == RESOLVED:
-                await take_resolution(firing, self._teller, Scene(connection, self._clock()))
+                await take_resolution(firing, self._follower, Scene(connection, self._clock()))
             else:
                 await take_firing(connection, firing, self._clock())
         return [None] * len(firings)

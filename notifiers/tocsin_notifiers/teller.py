@@ -1,4 +1,4 @@
-"""The teller: writes the deliveries of messages, and follows up on what was told.
+"""The teller: tells the news that passed all stages.
 
 Every method works inside the transaction of the scene that it is given.
 """
@@ -6,30 +6,23 @@ Every method works inside the transaction of the scene that it is given.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tocsin_events.identity import derived_id
 from tocsin_notifiers import alerts, told, ways
-from tocsin_notifiers.alert import Alert, AlertState, Escalate
-from tocsin_notifiers.configuration import ServiceNotifier
-from tocsin_notifiers.delivery import Delivery, delivery_id
-from tocsin_notifiers.digest import Standing, make_ends, make_present, name_of, open_list
-from tocsin_notifiers.markdown import literal
-from tocsin_notifiers.message import FollowUp, Message
-from tocsin_notifiers.notification import AlertRef, Notification, Status
+from tocsin_notifiers.alert import Escalate
+from tocsin_notifiers.message import Message
 from tocsin_notifiers.notifier import follow_ups
-from tocsin_notifiers.pipeline import Hold, Reason, Way, turn_of_end, wait_for_turn
-from tocsin_notifiers.plain_text import plain_text
-from tocsin_notifiers.render import Renderer
+from tocsin_notifiers.pipeline import Way
 from tocsin_notifiers.roster import Roster
 from tocsin_notifiers.scene import Scene
+from tocsin_notifiers.scribe import Scribe
 from tocsin_notifiers.told import First
 
 
 class Teller:
     """Makes messages of ways, one for each target of their notifier."""
 
-    def __init__(self, roster: Roster, renderer: Renderer) -> None:
+    def __init__(self, roster: Roster, scribe: Scribe) -> None:
         self._roster = roster
-        self._renderer = renderer
+        self._scribe = scribe
 
     def messages(self, bundle: Sequence[Way], now: int, *, acks: bool = True) -> list[Message]:
         """Return the message that ways (of one notifier) make together, for each of its targets.
@@ -38,7 +31,7 @@ class Teller:
         """
         config = bundle[0].notifier
         return [
-            self._message(bundle, target, "message", now, acks=acks)
+            self._scribe.message(bundle, target, "message", now, acks=acks)
             for target in self._roster.targets_of(config)
         ]
 
@@ -50,98 +43,20 @@ class Teller:
         fresh = [replace(way, notification=scene.with_count(way.notification)) for way in bundle]
         made = self.messages(fresh, scene.now)
         above = await self._first_of_all(fresh, scene)
-        self._write(bundle, [await _placed(one, above.get(one.target), scene) for one in made], scene)
-        await self._settle(bundle, scene, told_by=bundle[0].id)
+        self._scribe.write(bundle, [await _placed(one, above.get(one.target), scene) for one in made], scene)
+        await self._scribe.settle(bundle, scene, told_by=bundle[0].id)
         for way in bundle:
             self._arm_reminder(way, scene)
             if way.level and way.notification.alert:
                 change = Escalate(way.id, scene.now, way.level, way.notifier.name)
                 await alerts.change(scene.connection, way.notification.alert.id, change)
 
-    async def follow(self, alert: Alert, status: Status, scene: Scene, *, note: str = "") -> None:
-        """Tell everyone who was told that an alert fires that it is acknowledged or over, each in their own way.
-
-        Where alerts are grouped, their ends wait for the group's turn.
-        """
-        cause = alert.acknowledged_by if not alert.is_over else ""
-        for config, firsts, before in await self._told_before(alert, scene):
-            id_ = derived_id("follow", alert.id, config.name, status, cause)
-            is_end = status is Status.RESOLVED
-            group, hold = await self._turn(alert, config, scene) if is_end else ("", None)
-            way = _following(config, before, alert, status, scene, id_=id_, note=note, group=group)
-            if config.options.resolve == "none" and is_end:
-                await scene.draft.settle(
-                    scene.connection, way, scene.now,
-                    state=ways.STOPPED, stage="resolve", reason=str(Reason.RESOLVE_NONE), announced=False,
-                )  # fmt: skip
-            elif hold is not None:
-                await scene.draft.settle(
-                    scene.connection, way, scene.now,
-                    state=ways.HELD, stage="group", due=hold.until, reason=str(hold.reason), detail=hold.detail,
-                )  # fmt: skip
-                scene.next_turn(group, hold.until)
-            else:
-                await self._tell_again([way], {alert.id: firsts}, scene)
-        await scene.flush()
-
-    async def remark(self, alert: Alert, said: str, scene: Scene, *, cause: str) -> None:
-        """Add a line to what everyone was told, where a notifier can: by an edit, or below the first message."""
-        if alert.is_over:
-            return
-        acknowledged = alert.state is AlertState.ACKNOWLEDGED
-        status = Status.ACKNOWLEDGED if acknowledged else Status.FIRING
-        note = f"Acknowledged by {alert.acknowledged_by}. {said}" if acknowledged else said
-        for config, firsts, before in await self._told_before(alert, scene):
-            id_ = derived_id("remark", alert.id, config.name, cause)
-            attached = self._roster.follow_up_of(config) != "message"
-            if attached and not await ways.known(scene.connection, [id_]):
-                way = _following(config, before, alert, status, scene, id_=id_, note=note)
-                await self._tell_again([way], {alert.id: firsts}, scene)
-        await scene.flush()
-
-    async def tell_ends(self, bundle: Sequence[Way], scene: Scene) -> None:
-        """Write the deliveries that tell together of the alerts of a group that are over, and note it on their ways."""
-        await scene.flush()
-        name, ended = bundle[0].notifier.name, [one.alert.id for one in _notifications(bundle) if one.alert]
-        found = await told.firsts_of(scene.connection, ended)
-        await self._tell_again(bundle, {id_: firsts.get(name, {}) for id_, firsts in found.items()}, scene)
-
-    async def _tell_again(
-        self, bundle: Sequence[Way], firsts: Mapping[str, Mapping[str, First]], scene: Scene
-    ) -> None:
-        """Write the deliveries by which ways (of one notifier) follow up together on the ``firsts`` of their alerts.
-
-        Each target hears of the alerts that it was told of: in one message, or by an edit of each message that told it.
-        """
-        how = self._roster.follow_up_of(bundle[0].notifier)
-        parts: dict[tuple[str, str], list[tuple[Way, First]]] = {}
-        for way in bundle:
-            alert = way.notification.alert
-            for target, first in firsts.get(alert.id if alert else "", {}).items():
-                # What is not known to have arrived is followed up alone: should it fail, only its own end is needless.
-                alone = how == "edit" or not first.arrived
-                parts.setdefault((target, first.id if alone else ""), []).append((way, first))
-        group = bundle[0].group
-        left = await told.open_in(scene.connection, group) if group else ()
-        heads: dict[str, str] = {}
-        for (target, _), pairs in parts.items():
-            said = [way for way, _ in pairs]
-            first = max((one for _, one in pairs), key=lambda one: one.created)
-            message = await self._following_message(said, target, how, first, left, scene)
-            if how == "edit":
-                await told.drop_edits_of(scene.connection, first, message.id, scene.now)
-            self._write(said, [(message, first.id)], scene)
-            for way in said:
-                heads.setdefault(way.id, said[0].id)
-        for way in bundle:
-            await self._settle([way], scene, told_by=heads.get(way.id, way.id))
-
     async def _first_of_all(self, bundle: Sequence[Way], scene: Scene) -> Mapping[str, First]:
         """Return for each target the one message that first told it of the alerts of all ways, where it has arrived."""
         config = bundle[0].notifier
         made = self._roster.notifier(config.name)
         can_answer = made is not None and "thread" in follow_ups(made) and config.options.resolve != "message"
-        about = [one.alert.id for one in _notifications(bundle) if one.alert]
+        about = [one.alert.id for one in (way.notification for way in bundle) if one.alert]
         if not can_answer or len(about) < len(bundle) or not all(_may_come_again(way) for way in bundle):
             return {}
         await scene.flush()
@@ -152,110 +67,6 @@ class Teller:
             for target, first in told_here[0].items()
             if first.arrived and all(one.get(target) == first for one in told_here)
         }
-
-    async def _turn(self, alert: Alert, config: ServiceNotifier, scene: Scene) -> tuple[str, Hold | None]:
-        """Return the group in which a notifier was told of an alert, and how long the alert's end waits there.
-
-        It waits also where the turn is now: what ends together is told together.
-        """
-        wanted = config.options.group
-        group = await told.group_of(scene.connection, alert.id, config.name) if wanted is not None else ""
-        if wanted is None or not group:
-            return "", None
-        return group, wait_for_turn(turn_of_end(wanted, await scene.times_of(group), scene.now))
-
-    async def _told_before(
-        self, alert: Alert, scene: Scene
-    ) -> list[tuple[ServiceNotifier, Mapping[str, First], Notification]]:
-        """Return who was told that an alert fires: the notifier, the first message to each target, and its last news."""
-        scene.alerts[alert.id] = alert
-        await scene.flush()
-        services = self._roster.setup.services
-        found = []
-        for name, firsts in (await told.firsts_of(scene.connection, [alert.id])).get(alert.id, {}).items():
-            config = services.get(name)
-            before = await told.last_notification_of(scene.connection, alert.id, name)
-            if config is not None and before is not None:
-                found.append((config, firsts, before))
-        return found
-
-    async def _following_message(
-        self,
-        said: Sequence[Way],
-        target: str,
-        how: FollowUp,
-        first: First,
-        left: Sequence[Standing],
-        scene: Scene,
-    ) -> Message:
-        """Return the message by which ways follow up together on a first message, with what is ``left`` open in their group."""
-        id_, pages = delivery_id(said[0].id, target), self._renderer.pages
-        members = await told.members_of(scene.connection, first.way) if how == "edit" else ()
-        if len(members) > 1:
-            thread, note = await told.thread_of(scene.connection, first), "\n\n".join(_remarks(said))
-            return make_present(
-                members, id=id_, target=target, pages=pages, at=scene.now, thread=thread, note=note
-            )
-        if len(said) > 1:
-            thread = await told.thread_of(scene.connection, first)
-            ended = _notifications(said)
-            return make_ends(ended, left, id=id_, target=target, pages=pages, follow_up=how, thread=thread)
-        message = self._message(said, target, how, scene.now, acks=True)
-        if how == "edit":
-            return message
-        return message.model_copy(update={"body": message.body + open_list(left, pages)})
-
-    def _message(self, bundle: Sequence[Way], target: str, how: FollowUp, now: int, *, acks: bool) -> Message:
-        head = bundle[0]
-        message = self._renderer.message(
-            bundle,
-            id=delivery_id(head.id, target),
-            target=target,
-            follow_up=how,
-            now=now,
-            ack_link=acks and self._roster.has_ack_link(head.notifier),
-        )
-        # What a notification says later is said then: with the instant of the first message a mailbox, which knows
-        # mails by an id that is made of it, would take the reminder for the mail that it has already.
-        later = any(way.round or way.level for way in bundle)
-        return message.model_copy(update={"at": now}) if later else message
-
-    def _write(self, bundle: Sequence[Way], made: Sequence[tuple[Message, str | None]], scene: Scene) -> None:
-        head = bundle[0]
-        alert = head.notification.alert.id if head.notification.alert and len(bundle) == 1 else None
-        deliveries = [
-            Delivery(
-                id=message.id,
-                way=head.id,
-                notification=head.notification.id,
-                alert=alert,
-                notifier=head.notifier.name,
-                target=message.target,
-                kind=head.notifier.kind,
-                message=message,
-                created=scene.now,
-                expires=scene.now + head.notifier.options.max_age,
-                after=first,
-            )
-            for message, first in made
-        ]
-        scene.draft.deliveries += deliveries
-        scene.made += deliveries
-
-    async def _settle(self, bundle: Sequence[Way], scene: Scene, *, told_by: str) -> None:
-        for way in bundle:
-            scene.groups.pop(way.group, None)
-            await scene.draft.settle(
-                scene.connection,
-                way,
-                scene.now,
-                state=ways.PASSED,
-                stage="",
-                told_by=told_by,
-                reason=_said(way),
-                announced=True,
-                **({"detail": ""} if way.stage == "group" else {}),
-            )
 
     def _arm_reminder(self, way: Way, scene: Scene) -> None:
         remind = way.notifier.options.remind
@@ -275,49 +86,6 @@ class Teller:
         scene.draft.add_ways([reminder], scene.now)
 
 
-def _following(
-    config: ServiceNotifier,
-    before: Notification,
-    alert: Alert,
-    status: Status,
-    scene: Scene,
-    *,
-    id_: str,
-    note: str,
-    group: str = "",
-) -> Way:
-    """Return the way of a new word about an alert to a notifier that was told of it."""
-    firing = before.firing
-    if alert.state is AlertState.WITHDRAWN:
-        # What is told of an end is made of the alert's last firing, which knows nothing of it.
-        firing = {**firing, "alert": {**(firing.get("alert") or {}), "state": str(alert.state)}}
-    notification = before.model_copy(
-        update={
-            "id": id_,
-            "notifier": config.name,
-            "status": status,
-            "created": scene.now,
-            "body": None,
-            "reason": note,
-            "firing": firing,
-            "alert": AlertRef(id=alert.id, opened=alert.opened, count=alert.count),
-        }
-    )
-    scene.draft.add_notification(notification)
-    way = Way(
-        id=ways.way_id(notification.id, config.name),
-        notification=notification,
-        notifier=config,
-        created=scene.now,
-        due=scene.now,
-        group=group,
-        path=(config.name,),
-        follows=True,
-    )
-    scene.draft.add_ways([way], scene.now)
-    return way
-
-
 async def _placed(message: Message, first: First | None, scene: Scene) -> tuple[Message, str | None]:
     """Return a message and the delivery below which it goes, if any."""
     if first is None:
@@ -330,24 +98,3 @@ def _may_come_again(way: Way) -> bool:
     """Tell whether its notifier may have been told of its alert before; most news is the first, and needs no look."""
     alert = way.notification.alert
     return way.round > 0 or way.level > 0 or (alert is not None and alert.count > 1)
-
-
-def _notifications(bundle: Sequence[Way]) -> list[Notification]:
-    return [way.notification for way in bundle]
-
-
-def _remarks(bundle: Sequence[Way]) -> list[str]:
-    """Return what people said, in Markdown, each with the name of the alert that they said it of."""
-    return [
-        f"{literal(name_of(one))}: {literal(plain_text(one.reason))}"
-        for one in _notifications(bundle)
-        if one.reason
-    ]
-
-
-def _said(way: Way) -> str:
-    if way.level:
-        return "escalated"
-    if way.round:
-        return "reminder"
-    return "unmuted" if way.muted else ""
