@@ -96,7 +96,8 @@ def payload(message: Message) -> dict[str, Any]:
         "\n".join(f"{fact.name}: {fact.value}" for fact in message.fields),
     ]
     parts.append("\n".join(f"{link.label}: {link.url}" for link in message.links))
-    kind = "success" if message.status is Status.RESOLVED else _TYPES[message.severity]
+    over = "info" if message.withdrawn else "success"
+    kind = over if message.status is Status.RESOLVED else _TYPES[message.severity]
     return {
         "title": message.title,
         "body": "\n\n".join(part for part in parts if part) or message.title,

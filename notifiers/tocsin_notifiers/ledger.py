@@ -183,15 +183,18 @@ class Ledger:
         return {row.id: delivery_of(row) for row in found}
 
     async def _outdated(self, connection: AsyncConnection, claimed: Sequence[Row[Any]]) -> set[str]:
-        """Return the ids of what is tried again though something newer follows up on the same delivery."""
+        """Return the ids of what is tried again though the delivery that it follows up on has a newer edit."""
         again = [row for row in claimed if row.after and row.attempts > 1]
         if not again:
             return set()
         table = DELIVERIES.c
-        query = select(table.after, func.max(table.created).label("newest")).group_by(table.after)
+        query = select(table.after, table.created, table.message)
         found = await connection.execute(query.where(table.after.in_([row.after for row in again])))
-        newest = {row.after: row.newest for row in found}
-        return {row.id for row in again if newest[row.after] > row.created}
+        newest: dict[str, int] = {}
+        for row in found:
+            if Message.model_validate_json(row.message).follow_up == "edit":
+                newest[row.after] = max(row.created, newest.get(row.after, 0))
+        return {row.id for row in again if newest.get(row.after, 0) > row.created}
 
     async def _release(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
         """Give back what was claimed before what it follows is known to be finished."""

@@ -19,6 +19,9 @@ from tocsin_notifiers.ways import PASSED, open_alerts_of
 _NEWS = (WAYS.c.state == PASSED, WAYS.c.status == str(Status.FIRING), WAYS.c.follows.is_(False))
 
 
+_NEVER_ARRIVED = (DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
+
+
 @dataclass(frozen=True, slots=True)
 class First:
     """The first message by which a target was told of an alert: its delivery, and the way that it was made of.
@@ -51,7 +54,10 @@ async def told_of(connection: AsyncConnection, alert: str) -> dict[str, Told]:
 
 
 async def firsts_of(connection: AsyncConnection, alerts: Sequence[str]) -> Mapping[str, Firsts]:
-    """Return for each alert the first message to each target of each notifier that was told that it fires."""
+    """Return for each alert the first message to each target of each notifier that was told that it fires.
+
+    One that never arrived told nobody: it counts only where no later one may have arrived.
+    """
     query = (
         select(
             WAYS.c.alert,
@@ -62,7 +68,8 @@ async def firsts_of(connection: AsyncConnection, alerts: Sequence[str]) -> Mappi
         .order_by(DELIVERIES.c.created, DELIVERIES.c.id)
     )  # fmt: skip
     found: dict[str, dict[str, dict[str, First]]] = {}
-    for row in await connection.execute(query):
+    rows = (await connection.execute(query)).all()
+    for row in sorted(rows, key=lambda row: row.status in _NEVER_ARRIVED):
         arrived = row.status == DeliveryStatus.DELIVERED
         first = First(row.id, row.way, row.created, arrived)
         found.setdefault(row.alert, {}).setdefault(row.notifier, {}).setdefault(row.target, first)

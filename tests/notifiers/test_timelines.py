@@ -8,6 +8,7 @@ from firings import fired, resolved
 from notifying import NOON, make_service, notification
 from tocsin_events.duration import format_duration, parse_duration
 from tocsin_events.instant import to_rfc3339
+from tocsin_notifiers import delivery as steps
 from tocsin_notifiers import email
 from tocsin_notifiers.alert import Refused
 from tocsin_notifiers.delivery import delivered
@@ -238,6 +239,18 @@ async def test_an_escalation_goes_on_until_somebody_acknowledges(day):
         "escalated",
         "acknowledged",
     ]
+
+
+async def test_an_end_follows_a_reminder_where_the_first_message_never_arrived(day):
+    today = day({"hook": {"remind": "1h"}})
+    await today.fires()
+    deliveries = today.service.deliveries
+    [first] = await deliveries.of_alert("alert-1")
+    await deliveries.record(steps.refused(first, "no such place", started=NOON, now=NOON))
+    await today.at("1h30m")
+    await today.resolves()
+    _, reminder, end = await deliveries.of_alert("alert-1")
+    assert end.after == reminder.id
 
 
 async def test_without_an_alert_an_escalation_ends_at_its_first_wait(day):
