@@ -53,7 +53,7 @@ class CallWebhook:
             headers |= await _signature(args.secret, call, body)
         try:
             answer = await call.services.http.request(args.method, url, body, headers)
-            judge(answer.status, answer.headers, answer.text, clock=call.now)
+            judge(answer.status, answer.headers, answer.text, clock=call.now, url=url)
         except NoAnswer as problem:
             raise ActionFailed(str(problem), again=True) from problem
         except Unsendable as problem:
