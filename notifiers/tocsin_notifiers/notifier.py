@@ -16,6 +16,7 @@ attributes are optional: ``follow_ups`` (how it can follow up on an alert's firs
 picture of the last runs, where there is one; False).
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -28,6 +29,8 @@ from tocsin_notifiers.address_guard import AddressGuard
 from tocsin_notifiers.http_client import HttpClient
 from tocsin_notifiers.message import FollowUp, Message, Receipt
 from tocsin_notifiers.secret import Secrets
+
+_log = logging.getLogger(__name__)
 
 GROUP: Final = "tocsin.notifiers"
 SEND_TIMEOUT: Final = 20.0
@@ -104,18 +107,14 @@ NotifierKind = Callable[[Any, Outside], Notifier]
 def load_kinds() -> dict[str, Any]:
     """Return every installed notifier class by its kind, built-ins and plugins alike.
 
-    Raises:
-        ImportError: a plugin can't be loaded; the message names it.
-
+    A plugin that can't be loaded is logged and left out: whoever uses it is told that there is no such kind.
     """
     kinds = {}
     for point in entry_points(group=GROUP):
         try:
             kinds[point.name] = point.load()
-        except Exception as problem:
-            raise ImportError(
-                f"notifier {point.name!r} ({point.value}) can't be loaded: {problem}"
-            ) from problem
+        except Exception as problem:  # noqa: BLE001 - a plugin's import may raise anything, and must stop nobody else
+            _log.error("notifier %r (%s) can't be loaded: %s", point.name, point.value, problem)
     return kinds
 
 
