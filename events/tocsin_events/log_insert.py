@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tocsin_events.tables import EVENT_TABLE, TYPE_TABLE, indexed
+from tocsin_events.identity import indexed
+from tocsin_events.tables import EVENT_TABLE, TYPE_TABLE
 from tocsin_events.upsert import insert_into
 from tocsin_events.view import EventView
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin_events.counting import Count, CountBy, count_events
 from tocsin_events.dead_letters import DeadLetter, keep
 from tocsin_events.filter import EventFilter
+from tocsin_events.identity import indexed
 from tocsin_events.log_insert import Recorded, insert_events, types_of
 from tocsin_events.pattern import matches_any
 from tocsin_events.search import Page, StoredEvent, search_events
@@ -27,7 +28,6 @@ from tocsin_events.tables import (
     EventTypeRow,
     PositionRow,
     RelatedRow,
-    indexed,
 )
 from tocsin_events.upsert import insert_into
 from tocsin_events.view import EventView

@@ -8,8 +8,6 @@ from typing import cast
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table
 from sqlmodel import Field, SQLModel
 
-from tocsin_events.identity import indexed as indexed  # noqa: PLC0414 - those who read the tables ask in this form
-
 _SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite stores a table by its key only if that is called INTEGER; it holds 64 bits all the same."""
 
