@@ -158,6 +158,11 @@ def test_an_aggregate_that_went_back_and_beyond_within_the_grace_resolves_in_bet
     agree({"when": when, "grace": "1s"}, History(views, (), START + 20 * SECOND), 250_000, bare=True)
 
 
+def test_an_entry_that_lies_within_a_stay_that_fired_and_is_over_does_not_fire_again() -> None:
+    views = (view(1, "t.c", 1), view(2, "t.a", 8), view(3, "t.c", 6, arrives=9))
+    agree({"when": {"event": "t.c", "for": "1s"}, "grace": "3s"}, History(views, (), START + 50 * SECOND))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(

@@ -81,6 +81,30 @@ def test_two_resources_of_a_key_that_fire_together_are_two_firings_and_one_alert
     assert story.event("flow-run.running", "21m", about="flow-run/b", flow="etl").times[2:] == ["21m!"]
 
 
+def test_a_repeated_event_that_the_end_overtook_does_not_fire_again() -> None:
+    story = Story(when={"event": "t.c", "for": "1s"}, grace="3s")
+    story.event("t.c", "1s", about="thing/r").event("t.a", "8s", about="thing/r")
+    story.event("t.c", "6s", arrives="9s", about="thing/r")
+    assert story.until("1m").times == ["5s", "8s!"]
+    story = Story(when=STUCK).event("flow-run.pending", "0s", about="flow-run/r")
+    story.event("flow-run.running", "2h", about="flow-run/r")
+    story.event("flow-run.pending", "1h59m58s", arrives="2h1s", about="flow-run/r")
+    assert story.until("4h").times == ["10m5s", "2h!"]
+    assert story.state.slots == [{}]
+
+
+def test_a_stay_that_was_over_before_it_was_known_fires_and_resolves_if_it_lasted() -> None:
+    story = Story(when={"event": "t.c", "for": "1s"}, grace="3s").event("t.a", "8s", about="thing/r")
+    assert story.event("t.c", "6s", arrives="9s", about="thing/r").until("1m").times == ["10s", "10s!"]
+
+
+def test_an_entry_that_turns_out_not_to_be_the_first_does_not_fire_again() -> None:
+    story = Story(when=STUCK).event("flow-run.pending", "1m", about="flow-run/r").until("20m")
+    story.event("flow-run.pending", "0s", arrives="20m", about="flow-run/r")
+    story.event("flow-run.running", "-1s", arrives="1h", about="flow-run/r")
+    assert story.until("2h").times == ["11m5s"]
+
+
 def test_an_end_that_had_come_is_still_known_when_a_held_entry_is_let_go() -> None:
     story = Story(when=STUCK).event("flow-run.running", "5s", about="flow-run/r")
     story.event("flow-run.pending", "4s", arrives="9s", about="flow-run/r", follows="lost").until("1h")

@@ -209,10 +209,7 @@ class _Lasting(Trigger[_Resources]):
         undecided = [stay.start.time + self.lasts + self.grace for stay in found if self._is_undecided(stay)]
         if undecided:
             return undecided
-        dues = [stay.entries[-1].time + self.lasts + self.kept for stay in found if stay.end is not None]
-        if stays.left:
-            dues.append(stays.left[0].time + self._left_kept(stays))
-        return dues
+        return [stays.left[0].time + self._left_kept(stays)] if stays.left else []
 
     def _left_kept(self, stays: _Stays) -> int:
         """Return how long an end is kept: without an entry, only while an entry may overtake it within the grace."""
@@ -224,10 +221,12 @@ class _Lasting(Trigger[_Resources]):
             old = now - self.lasts - self.kept
             needed: set[Ref] = set()
             for stay in self._stays(stays):
-                if stay.end is None or self._is_undecided(stay):
-                    needed.update((stay.start,) if stay.end is None else (stay.start, stay.end))
-                elif stay.entries[-1].time > old:
-                    needed.update((*stay.entries, stay.end))
+                # An entry that comes only now may lie within a stay: how old its end is counts, not its beginning.
+                if stay.end is None or stay.end.time > old or self._is_undecided(stay):
+                    needed.add(stay.start)
+                    needed.update(ref for ref in stay.entries if ref in stays.fired)
+                    if stay.end is not None:
+                        needed.add(stay.end)
             stays.entered = [ref for ref in stays.entered if ref in needed or ref.time > old]
             old = now - self._left_kept(stays)
             stays.left = [ref for ref in stays.left if ref in needed or ref.time > old]
