@@ -117,7 +117,7 @@ class Configurations:
             sections.setdefault(one.section, {})[one.name] = resolve(one)
         merged = merge(base.content, sections, prune=prune)
         changes = diff(base.content, merged)
-        checked = await check(written, merged)
+        checked = await check(written, merged, base.content)
         problems = in_order([*written.problems, *checked.problems])
         if has_errors(problems):
             raise InvalidFiles(problems)

@@ -1,7 +1,7 @@
 """Checking what files define, section by section: every problem at its place."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tocsin_automations.loader import LoadContext, load_automation
 from tocsin_automations.node import Entry, Place, Scalar, Table
 from tocsin_automations.plugins import action_kinds, trigger_kinds
-from tocsin_automations.problem import Problem, nearest
+from tocsin_automations.problem import Problem, Severity, nearest
 from tocsin_automations.validation import place_of, problems_of
 from tocsin_notifiers.configuration import InvalidNotifiers
 from tocsin_notifiers.notifier import load_kinds
@@ -32,9 +32,13 @@ class Checked:
     flows: Mapping[str, FlowDescription]
 
 
-async def check(written: Written, merged: Content) -> Checked:
-    """Check definitions; references between them may lead to anything in ``merged``."""
-    problems = [*_automations(written, merged), *_notifications(written, merged)]
+async def check(written: Written, merged: Content, in_force: Content) -> Checked:
+    """Check definitions; references between them may lead to anything in ``merged``.
+
+    What is wrong with what is ``in_force`` already, and is not in the files, is a warning: it must keep nobody from
+    mending something else.
+    """
+    problems = [*_automations(written, merged), *_notifications(written, merged, in_force)]
     flows: dict[str, FlowDescription] = {}
     places = asyncio.Semaphore(_AT_A_TIME)
 
@@ -71,23 +75,30 @@ def _automations(written: Written, merged: Content) -> Iterator[Problem]:
         yield from problems
 
 
-def _notifications(written: Written, merged: Content) -> Iterator[Problem]:
+def _notifications(written: Written, merged: Content, in_force: Content) -> Iterator[Problem]:
+    wrong = _wrong_with(merged)
+    known = _wrong_with(in_force) if wrong else ()
+    for one in wrong:
+        yield _placed(written, *one, Severity.WARNING if one in known else Severity.ERROR)
+
+
+def _wrong_with(content: Content) -> Collection[tuple[tuple[str | int, ...], str]]:
     try:
-        parse_setup(sections_of(merged), load_kinds())
+        parse_setup(sections_of(content), load_kinds())
     except InvalidNotifiers as invalid:
-        for problem in invalid.problems:
-            yield _placed(written, problem.path, problem.text)
+        return [(problem.path, problem.text) for problem in invalid.problems]
+    return ()
 
 
-def _placed(written: Written, path: tuple[str | int, ...], text: str) -> Problem:
-    """Return a problem at its place, or at no line of what is in force and in none of the files."""
+def _placed(written: Written, path: tuple[str | int, ...], text: str, elsewhere: Severity) -> Problem:
+    """Return a problem at its place; ``elsewhere``, in what is in force and in none of the files, it has no line."""
     section = str(path[0])
     name, rest = ("all", path[1:]) if section == "inhibit" else (str(path[1]), path[2:])
     definition = written.of(section).get(name)
     if definition is not None:
         return _at(definition, tuple(rest), text)
     where = f"{section.removesuffix('s').replace('_', ' ')} {name}"
-    return Problem("(in force)", 1, 1, f"{where}: {text}")
+    return Problem("(in force)", 1, 1, f"{where}: {text}", severity=elsewhere)
 
 
 def _deployment(definition: Definition) -> tuple[Deployment | None, list[Problem]]:
