@@ -163,6 +163,17 @@ def test_an_entry_that_lies_within_a_stay_that_fired_and_is_over_does_not_fire_a
     agree({"when": {"event": "t.c", "for": "1s"}, "grace": "3s"}, History(views, (), START + 50 * SECOND))
 
 
+def test_an_event_of_one_resource_does_not_decide_about_another_for_which_one_waits() -> None:
+    views = (
+        view(1, "t.c", 4),
+        view(2, "t.a", 2, arrives=5, thing="r2"),
+        view(3, "t.a", 4, arrives=6),
+        view(4, "t.a", 6),
+    )
+    views[1].follows = views[2].follows = "lost"
+    agree({"when": {"event": "t.c", "for": "1s"}, "grace": "3s"}, History(views, (), START + 50 * SECOND))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(

@@ -130,27 +130,29 @@ class Lasting(Trigger):
         had = any(one in self.fired and one.order < seen.order for one in life)
         life.append(seen)
         back: Signals = [(key, Back())] if had and not self._is_in(seen) else []
-        return back + self.look(now)  # an event that comes past its own end fires at once
+        return back + self._due(key, life, now)  # an event that comes past its own end fires at once
 
     def look(self, now: int) -> Signals:
+        return [signal for (key, _), life in self.lives.items() for signal in self._due(key, life, now)]
+
+    def _due(self, key: Key, life: list[Seen], now: int) -> Signals:
         signals: Signals = []
-        for (key, _), life in self.lives.items():
-            ordered = in_order(life)
-            for place, start in enumerate(ordered):
-                if not self._is_in(start) or (place and self._is_in(ordered[place - 1])):
-                    continue  # no event that comes into the state
-                end = start.time + self.span("for")
-                left = any(not self._is_in(one) and one.time <= end for one in ordered[place + 1 :])
-                run = {start}
-                for one in ordered[place + 1 :]:
-                    if not self._is_in(one):
-                        break
-                    run.add(one)
-                if not left and end + self.grace <= now and not run & self.fired:
-                    self.fired.add(start)
-                    signals.append((key, Fire(end, (start,))))
-                    if any(not self._is_in(one) for one in ordered[place + 1 :]):
-                        signals.append((key, Back()))  # it left since, while the grace ran
+        ordered = in_order(life)
+        for place, start in enumerate(ordered):
+            if not self._is_in(start) or (place and self._is_in(ordered[place - 1])):
+                continue  # no event that comes into the state
+            end = start.time + self.span("for")
+            left = any(not self._is_in(one) and one.time <= end for one in ordered[place + 1 :])
+            run = {start}
+            for one in ordered[place + 1 :]:
+                if not self._is_in(one):
+                    break
+                run.add(one)
+            if not left and end + self.grace <= now and not run & self.fired:
+                self.fired.add(start)
+                signals.append((key, Fire(end, (start,))))
+                if any(not self._is_in(one) for one in ordered[place + 1 :]):
+                    signals.append((key, Back()))  # it left since, while the grace ran
         return signals
 
 
