@@ -18,6 +18,7 @@ from slack_receiver import Slack
 COUNT = 300
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(110)
 async def test_nothing_is_lost_when_the_process_is_killed_in_the_middle(tmp_path, nats_server, bus):
     database = f"sqlite+aiosqlite:///{tmp_path}/killed.db"
