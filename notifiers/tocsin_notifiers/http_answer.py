@@ -17,9 +17,23 @@ _ANSWER_CHARACTERS: Final = 500
 async def post(
     http: HttpClient, url: str, body: bytes, headers: Mapping[str, str], *, clock: int
 ) -> HttpAnswer:
-    """Post a body and return a 2xx answer.
+    """Post a body within an attempt's time and return a 2xx answer; otherwise as `send`."""
+    return await send(http, "POST", url, body, headers, clock=clock, within=SEND_TIMEOUT * 0.9)
 
-    ``clock`` is now, in microseconds, for a ``Retry-After`` that is a date.
+
+async def send(
+    http: HttpClient,
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    clock: int,
+    within: float | None = None,
+) -> HttpAnswer:
+    """Send a request and return a 2xx answer.
+
+    ``clock`` is now, in microseconds, for a ``Retry-After`` that is a date; ``within`` is in seconds.
 
     Raises:
         Retry: the service is not reachable, is busy or broke.
@@ -27,7 +41,7 @@ async def post(
 
     """
     try:
-        answer = await http.request("POST", url, body, headers, within=SEND_TIMEOUT * 0.9)
+        answer = await http.request(method, url, body, headers, within=within)
     except Unsendable as problem:
         raise Rejected(str(problem)) from problem
     except NoAnswer as problem:

@@ -6,8 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from tocsin_notifiers.http_answer import judge, shown
-from tocsin_notifiers.http_client import NoAnswer, Unsendable
+from tocsin_notifiers.http_answer import send, shown
 from tocsin_notifiers.notifier import Rejected
 from tocsin_notifiers.notifier import Retry as Later
 from tocsin_notifiers.webhook import host_of, key_of, sign
@@ -52,12 +51,7 @@ class CallWebhook:
         if args.secret is not None:
             headers |= await _signature(args.secret, call, body)
         try:
-            answer = await call.services.http.request(args.method, url, body, headers)
-            judge(answer.status, answer.headers, answer.text, clock=call.now, url=url)
-        except NoAnswer as problem:
-            raise ActionFailed(str(problem), again=True) from problem
-        except Unsendable as problem:
-            raise ActionFailed(str(problem)) from problem
+            answer = await send(call.services.http, args.method, url, body, headers, clock=call.now)
         except Later as problem:
             raise ActionFailed(problem.reason, again=True, after=problem.after) from problem
         except Rejected as problem:
