@@ -90,7 +90,6 @@ def openapi(app: FastAPI, *, events_path: str) -> dict[str, Any]:
     """Return the document of an application; events are posted to ``events_path``."""
     document = app.openapi()
     found = document["paths"]
-    # Listed first, as it is what most come for.
     paths = {**found, events_path: {"post": _POST_EVENTS, **found.get(events_path, {})}}
     operations = {
         path.replace("_}", "}"): {method: _told(operation) for method, operation in methods.items()}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tocsin_events.instant import SECOND
 from tocsin_notifiers.delivery import Delivery
 from tocsin_server.api.times import with_times
 
 _SAID = ("id", "notifier", "status", "state", "stage", "reason", "detail", "by", "level", "round", "told_by")
-_SECOND = 1_000_000
 
 
 def way_shown(way: Mapping[str, Any], broken: Mapping[str, str]) -> dict[str, Any]:
@@ -46,4 +46,4 @@ def delivery_shown(delivery: Delivery) -> dict[str, Any]:
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     shown = with_times(line)
-    return {**shown, "took": round(line["took"] / _SECOND, 6)} if "took" in line else shown
+    return {**shown, "took": round(line["took"] / SECOND, 6)} if "took" in line else shown
